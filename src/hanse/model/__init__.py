@@ -1,0 +1,1 @@
+"""The nouns, as frozen shapes. Pure: no clock, no I/O, no randomness."""

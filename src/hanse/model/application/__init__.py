@@ -1,0 +1,1 @@
+"""The application as its buyer wrote it, and the requirements it expands to."""

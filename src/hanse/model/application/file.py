@@ -1,0 +1,118 @@
+"""The application file: one YAML document, version 1. `reader` makes it from text."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hanse.model.shape import CountryCode, Digest, Name, Shape
+
+Level = Literal["site", "provider", "country"]
+
+
+class Place(Shape):
+    """A point on the map: a city that the catalogue knows, or coordinates."""
+
+    city: str | None = None
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+
+
+class GroupRule(Shape):
+    """Components that must stand apart, or together, at a level."""
+
+    components: tuple[Name, ...] = Field(min_length=2)
+    at: Level
+
+
+class LatencyRule(Shape):
+    """A component within so many milliseconds (round trip) of a place."""
+
+    component: Name
+    to: Place
+    max_ms: float = Field(gt=0, le=10_000)
+
+
+class Policy(Shape):
+    """What must hold for the whole application."""
+
+    countries: Literal["EU", "EEA"] | tuple[CountryCode, ...] | None = None
+    providers: tuple[str, ...] | None = None
+    """Only these providers."""
+    exclude_providers: tuple[str, ...] = ()
+    budget_eur_per_month: float | None = Field(default=None, gt=0)
+    apart: tuple[GroupRule, ...] = ()
+    together: tuple[GroupRule, ...] = ()
+    latency: tuple[LatencyRule, ...] = ()
+    assume_egress_eur_per_gib: float | None = Field(default=None, ge=0)
+
+
+class ContainerSize(Shape):
+    """CPU, memory and scratch disk of a container."""
+
+    vcpu: float = Field(gt=0, le=512)
+    memory_gib: float = Field(gt=0, le=8192)
+    disk_gib: float = Field(default=1, gt=0, le=20_000)
+
+
+class StorageSize(Shape):
+    """Room for objects."""
+
+    storage_gib: float = Field(gt=0, le=1_000_000)
+
+
+class Use(Shape):
+    """This component talks to another one of the application."""
+
+    component: Name
+    traffic_gib_per_month: float = Field(default=0, ge=0)
+
+
+class Expose(Shape):
+    """A stable address for clients outside the application."""
+
+    port: int = Field(ge=1, le=65535)
+    """Where the program listens inside the container."""
+    protocol: Literal["http", "tcp"] = "http"
+    listen_port: int | None = Field(default=None, ge=1024, le=65535)
+    """Wished port of the endpoint; the site picks one if it is absent."""
+
+
+class _Component(Shape):
+    way_back_seconds: int = Field(default=24 * 3600, ge=0)
+    """File: `way_back: 24h`. How long the source follows after a move; 0 for none."""
+    retrieval_seconds: int = Field(default=30 * 24 * 3600, ge=0)
+    """File: `retrieval: 30d`. How long `retained` is kept after leaving."""
+    countries: Literal["EU", "EEA"] | tuple[CountryCode, ...] | None = None
+    """Narrower than the policy's, for this component."""
+
+
+class ContainerComponent(_Component):
+    """A program in a container."""
+
+    kind: Literal["container"]
+    state: Literal["none"] = "none"
+    image: Digest
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    size: ContainerSize
+    uses: tuple[Use, ...] = ()
+    expose: Expose | None = None
+
+
+class BucketComponent(_Component):
+    """S3 object storage."""
+
+    kind: Literal["bucket"]
+    size: StorageSize
+
+
+Component = Annotated[ContainerComponent | BucketComponent, Field(discriminator="kind")]
+
+
+class Application(Shape):
+    """What a buyer wants to run, and what must hold."""
+
+    hanse: Literal[1]
+    name: Name
+    policy: Policy = Policy()
+    components: dict[Name, Component] = Field(min_length=1, max_length=64)

@@ -1,0 +1,1 @@
+"""The market: providers, sites, offers, and what a plan says about them."""

@@ -1,0 +1,1 @@
+"""Replicas: their roles, what sites are told, and what sites say back."""
