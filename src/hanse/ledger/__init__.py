@@ -1,0 +1,1 @@
+"""What happened, recorded in the same transaction as what it changed."""

@@ -1,0 +1,1 @@
+"""Alembic's place: every change of the hub's tables, in order."""
