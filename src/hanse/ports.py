@@ -1,15 +1,22 @@
-"""What the core asks of the world. Protocols only; the roots `app` and `site` plug in the parts."""
+"""What the core asks of the world. Protocols only; the roots `app` and `site` plug in the parts.
+
+The shapes are named for the type checker only: whoever needs no more than `Temporary` and
+`Permanent`, such as the command line, does not pay for loading pydantic.
+"""
+
+from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hanse.model.market.offer import Catalogue
-from hanse.model.replica.instruction import Instruction
-from hanse.model.replica.observation import Observation
-from hanse.model.replica.spec import Peer
+if TYPE_CHECKING:
+    from hanse.model.market.offer import Catalogue
+    from hanse.model.replica.instruction import Instruction
+    from hanse.model.replica.observation import Observation
+    from hanse.model.replica.spec import Peer
 
 
 class Temporary(Exception):  # noqa: N818 - the word is the design's: Temporary and Permanent
@@ -177,7 +184,7 @@ class Transaction(Protocol):
         """Ledger entries, newest first: `{id, at, kind, subject, payload}`."""
         ...
 
-    def issue(self, site: str, subject: str, build: "InstructionBuilder") -> Instruction:
+    def issue(self, site: str, subject: str, build: InstructionBuilder) -> Instruction:
         """Number an instruction (serial and generation grow), sign and store it as bytes."""
         ...
 
@@ -214,4 +221,4 @@ class Catalogues(Protocol):
         ...
 
 
-ObservationBatch = Sequence[Observation]
+ObservationBatch = Sequence["Observation"]

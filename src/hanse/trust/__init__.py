@@ -1,0 +1,1 @@
+"""Keys, signed and sealed documents, and the certificate authority of the transport."""
