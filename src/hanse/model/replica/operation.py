@@ -3,7 +3,7 @@
 from typing import Literal
 
 from hanse.model.replica.observation import Failure
-from hanse.model.replica.role import ReplicaKey
+from hanse.model.replica.role import ReplicaKey, ReplicaRole
 from hanse.model.shape import Digest, Moment, Shape, SiteId
 
 OperationKind = Literal["deploy", "move", "standby", "retire", "drop"]
@@ -24,6 +24,8 @@ class Operation(Shape):
     target: SiteId | None = None
     from_epoch: int = 0
     ticket: str | None = None
+    target_before: ReplicaRole = ReplicaRole.ABSENT
+    """What the target was when the walk began; an abort restores it."""
     leave: bool = False
     """No way back: the source is retained or erased at once (`--away-from`, retire)."""
     erase_now: bool = False

@@ -72,6 +72,8 @@ class TicketOrder(Shape):
     order: Literal["ticket"] = "ticket"
     ticket: Ticket
     wanted: Literal["cut-over", "abort"] = "cut-over"
+    relinquishment: str = ""
+    """The source's JWS, relayed by the hub to the target and the routes once the source has shown it."""
 
 
 class RouteOrder(Shape):
