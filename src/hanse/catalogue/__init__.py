@@ -1,0 +1,1 @@
+"""The market as the hub knows it: imported CSV and what joined sites state."""
