@@ -88,9 +88,7 @@ def read_market(
         return mistakes.all()
     providers = _providers(read_sheet("providers.csv", providers_csv, PROVIDER_COLUMNS, mistakes))
     sites = _sites(read_sheet("sites.csv", sites_csv, SITE_COLUMNS, mistakes), providers)
-    offers = _offers(
-        read_sheet("offers.csv", offers_csv, OFFER_COLUMNS, mistakes), providers, sites, mistakes
-    )
+    offers = _offers(read_sheet("offers.csv", offers_csv, OFFER_COLUMNS, mistakes), providers, sites)
     if mistakes.found:
         return mistakes.all()
     return MarketRows(

@@ -23,6 +23,8 @@ class Placement(Shape):
     site: SiteId
     offer: str
     """Offer id; empty for an endpoint."""
+    volume: str = ""
+    """Offer id of the volume bought beside it, where the offer's own disk is 0."""
     bookable: bool
     price: tuple[PriceLine, ...]
     notes: tuple[str, ...] = ()
