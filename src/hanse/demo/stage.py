@@ -1,0 +1,205 @@
+"""The stage: directories, networks and processes of a hub and three sites, on this machine."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hanse.demo.network import Network, SceneryError
+from hanse.demo.scenery import COMPANIES, site_file
+
+STARTED_SECONDS = 40
+
+
+class CommandError(Exception):
+    """A `hanse` command that the story needs said no; the message is what it said."""
+
+
+@dataclass
+class Stage:
+    """One demo on this machine. `directory` holds everything, the processes' identities too."""
+
+    directory: Path
+    network: Network
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @classmethod
+    def claim(cls) -> "Stage":
+        """A free number, directory and network. Raises SceneryError when 100 demos run already."""
+        for number in range(100):
+            directory = Path(tempfile.gettempdir(), f"hanse-demo-{number}")
+            try:
+                directory.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            (directory / "owner").write_text(identity(os.getpid()), encoding="utf-8")
+            return cls(directory, Network(number))
+        raise SceneryError("100 demos stand on this machine already: end them with `hanse demo down`")
+
+    @classmethod
+    def all(cls) -> list["Stage"]:
+        """The demos that stand on this machine, running or left behind."""
+        places = sorted(Path(tempfile.gettempdir()).glob("hanse-demo-*"))
+        return [cls(place, Network(int(place.name.rpartition("-")[2]))) for place in places if place.is_dir()]
+
+    @property
+    def abandoned(self) -> bool:
+        """The process that owned it has ended without taking it down, and `up` did not keep it."""
+        owner = self.directory / "owner"
+        return not owner.exists() or not alive(owner.read_text(encoding="utf-8"))
+
+    @property
+    def kept(self) -> bool:
+        """`hanse demo up` left it running on purpose."""
+        owner = self.directory / "owner"
+        return owner.exists() and owner.read_text(encoding="utf-8") == "kept"
+
+    def site_directory(self, index: int) -> Path:
+        """Where a site keeps everything, index from 1."""
+        return self.directory / COMPANIES[index - 1].provider
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which `hanse` finds this demo's hub."""
+        return os.environ | {"HANSE_CONFIG": str(self.directory / "hub.json"), "NO_COLOR": "1"}
+
+    def hanse(self, *arguments: str) -> str:
+        """Output of a `hanse` command. Raises CommandError with its own words."""
+        command = [sys.executable, "-m", "hanse", *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CommandError(f"hanse {' '.join(arguments)}\n{done.stdout}{done.stderr}".rstrip())
+        return done.stdout
+
+    def hanse_json(self, *arguments: str) -> Any:
+        """The one JSON document that a command prints last."""
+        return json.loads(self.hanse(*arguments, "--json").splitlines()[-1])
+
+    def start(self, name: str, prefix: Sequence[str], *arguments: str) -> None:
+        """A `hanse` process that stays; its words go to NAME.log."""
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [*prefix, sys.executable, "-m", "hanse", *arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        pid = self.processes[name].pid
+        (self.directory / f"{name}.pid").write_text(identity(pid), encoding="utf-8")
+
+    def start_hub(self) -> None:
+        """The hub, on the bridge between the sites; returns once it answers."""
+        listen = f"{self.network.hub_address}:8443"
+        self.start("hub", (), "hub", "run", "--dir", str(self.directory / "hub"), "--listen", listen)
+        self.wait_until("the hub to answer", lambda: self._answers("providers"))
+
+    def kill_hub(self) -> None:
+        """As a power cut would: no time to tidy up."""
+        hub = self.processes["hub"]
+        hub.kill()
+        hub.wait()
+
+    def join_sites(self) -> None:
+        """Invite, join and run each company's site in its own network namespace."""
+        for index, company in enumerate(COMPANIES, 1):
+            offers = self.directory / f"{company.provider}.yaml"
+            offers.write_text(site_file(company, self.network.address(index)), encoding="utf-8")
+            token = self.hanse_json("invite", company.site_id)["token"]
+            place = str(self.site_directory(index))
+            self.hanse("site", "join", token, "--dir", place, "--offers", str(offers))
+            self.start(company.provider, self.network.inside(index), "site", "run", "--dir", place)
+        self.wait_until("all sites to state their offers", self._all_sites_bookable)
+
+    def _answers(self, *arguments: str) -> bool:
+        try:
+            self.hanse(*arguments)
+        except CommandError:
+            return False
+        return True
+
+    def _all_sites_bookable(self) -> bool:
+        offers = self.hanse_json("offers", "--where", "bookable == true")["offers"]
+        return {company.site_id for company in COMPANIES} <= {offer["site"] for offer in offers}
+
+    def wait_until(self, what: str, ready: Any, seconds: float = STARTED_SECONDS) -> None:
+        """Poll. Raises SceneryError that names what was waited for and which process has died."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            dead = [name for name, process in self.processes.items() if process.poll() is not None]
+            if dead or time.monotonic() > deadline:
+                names = dead or list(self.processes)
+                words = "\n".join(f"{name}: {tail(self.directory / f'{name}.log')}" for name in names)
+                raise SceneryError(
+                    f"waited in vain for {what}. The last words of {', '.join(names)}:\n{words}"
+                )
+            time.sleep(0.2)
+
+    def strike(self) -> None:
+        """End every process of this demo, by its identity, and take everything away."""
+        for index, company in enumerate(COMPANIES, 1):
+            place = self.site_directory(index)
+            end(self.directory / f"{company.provider}.pid")
+            if place.exists() and Path("/run/netns", self.network.namespace(index)).exists():
+                inside = (*self.network.inside(index), sys.executable, "-m", "hanse", "site", "stop")
+                subprocess.run([*inside, "--dir", str(place)], capture_output=True, check=False, timeout=120)
+        end(self.directory / "hub.pid")
+        self.network.remove(len(COMPANIES))
+        shutil.rmtree(self.directory)
+
+
+def identity(pid: int) -> str:
+    """A process for certain: its number and its start time in ticks since boot."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return f"{pid} 0"
+    return f"{pid} {stat.rpartition(')')[2].split()[19]}"
+
+
+def alive(who: str) -> bool:
+    """The same process still runs."""
+    pid, _, started = who.partition(" ")
+    return pid.isdigit() and started not in {"", "0"} and identity(int(pid)) == who
+
+
+def end(pid_file: Path, patience_seconds: float = 15.0) -> None:
+    """Terminate the very process that a file names, kill it if it lingers; no error if it is gone."""
+    if not pid_file.exists():
+        return
+    who = pid_file.read_text(encoding="utf-8")
+    pid = int(who.split()[0])
+    deadline = time.monotonic() + patience_seconds
+    if alive(who):
+        os.kill(pid, signal.SIGTERM)
+    while alive(who) and time.monotonic() < deadline:
+        _reap(pid)
+        time.sleep(0.05)
+    if alive(who):
+        os.kill(pid, signal.SIGKILL)
+        _reap(pid)
+    pid_file.unlink()
+
+
+def _reap(pid: int) -> None:
+    """Collect an ended child; a process that is not our child is none of our business."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
+
+
+def tail(log: Path, lines: int = 8) -> str:
+    """Last lines of a log."""
+    if not log.exists():
+        return "(no log)"
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
