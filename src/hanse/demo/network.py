@@ -42,6 +42,11 @@ class Network:
         """Interface name of the bridge."""
         return f"hanse{self.number}"
 
+    @property
+    def taken(self) -> bool:
+        """A demo in another root of this machine may use the same network."""
+        return Path("/sys/class/net", self.bridge).exists()
+
     def address(self, index: int) -> str:
         """A site's address, index from 1."""
         return f"10.77.{self.number}.{10 + index}"

@@ -36,6 +36,8 @@ class Stage:
         """A free number, directory and network. Raises SceneryError when 100 demos run already."""
         for number in range(100):
             directory = Path(tempfile.gettempdir(), f"hanse-demo-{number}")
+            if Network(number).taken:
+                continue
             try:
                 directory.mkdir(mode=0o700)
             except FileExistsError:
