@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hanse.model.shape import CountryCode, Digest, Name, Shape
+from hanse.model.shape import CountryCode, Digest, Name, ProviderId, Shape
 
 Level = Literal["site", "provider", "country"]
+Countries = Literal["EU", "EEA"] | Annotated[tuple[CountryCode, ...], Field(min_length=1, max_length=249)]
+YEAR_SECONDS = 365 * 24 * 3600
 
 
 class Place(Shape):
@@ -35,36 +37,42 @@ class LatencyRule(Shape):
 class Policy(Shape):
     """What must hold for the whole application."""
 
-    countries: Literal["EU", "EEA"] | tuple[CountryCode, ...] | None = None
-    providers: tuple[str, ...] | None = None
+    countries: Countries | None = None
+    """Every component and endpoint stands in one of these."""
+    providers: tuple[ProviderId, ...] | None = Field(default=None, min_length=1)
     """Only these providers."""
-    exclude_providers: tuple[str, ...] = ()
-    budget_eur_per_month: float | None = Field(default=None, gt=0)
+    exclude_providers: tuple[ProviderId, ...] = ()
+    """None of these providers."""
+    budget_eur_per_month: float | None = Field(default=None, ge=0.01, le=1e9)
+    """All together cost at most this."""
     apart: tuple[GroupRule, ...] = ()
     together: tuple[GroupRule, ...] = ()
     latency: tuple[LatencyRule, ...] = ()
-    assume_egress_eur_per_gib: float | None = Field(default=None, ge=0)
+    assume_egress_eur_per_gib: float | None = Field(default=None, ge=0, le=1000)
+    """Reckon with this where an offer does not say what outgoing traffic costs, instead of rejecting it."""
 
 
 class ContainerSize(Shape):
     """CPU, memory and scratch disk of a container."""
 
-    vcpu: float = Field(gt=0, le=512)
-    memory_gib: float = Field(gt=0, le=8192)
-    disk_gib: float = Field(default=1, gt=0, le=20_000)
+    vcpu: float = Field(ge=0.01, le=512)
+    memory_gib: float = Field(ge=0.02, le=8192)
+    disk_gib: float = Field(default=1, ge=0.001, le=20_000)
+    """Scratch disk, empty at every start."""
 
 
 class StorageSize(Shape):
     """Room for objects."""
 
-    storage_gib: float = Field(gt=0, le=1_000_000)
+    storage_gib: float = Field(ge=0.001, le=1_000_000)
 
 
 class Use(Shape):
     """This component talks to another one of the application."""
 
     component: Name
-    traffic_gib_per_month: float = Field(default=0, ge=0)
+    traffic_gib_per_month: float = Field(default=0, ge=0, le=1e9)
+    """What flows between the two; costs egress where they stand at different providers."""
 
 
 class Expose(Shape):
@@ -78,11 +86,11 @@ class Expose(Shape):
 
 
 class _Component(Shape):
-    way_back_seconds: int = Field(default=24 * 3600, ge=0)
+    way_back_seconds: int = Field(default=24 * 3600, ge=0, le=YEAR_SECONDS)
     """File: `way_back: 24h`. How long the source follows after a move; 0 for none."""
-    retrieval_seconds: int = Field(default=30 * 24 * 3600, ge=0)
+    retrieval_seconds: int = Field(default=30 * 24 * 3600, ge=0, le=10 * YEAR_SECONDS)
     """File: `retrieval: 30d`. How long `retained` is kept after leaving."""
-    countries: Literal["EU", "EEA"] | tuple[CountryCode, ...] | None = None
+    countries: Countries | None = None
     """Narrower than the policy's, for this component."""
 
 

@@ -1,8 +1,9 @@
 """A requirement: a named predicate over facts, with the place it came from.
 
 One expression tree, several readers. Facts are looked up by dotted name on a candidate
-(an offer at a site): `site.country`, `provider.id`, `offer.kind`, `offer.vcpu`, `offer.price`,
-`rtt.milan`, …; what a candidate does not say is unknown, and unknown never satisfies.
+(an offer at a site): `site.country`, `provider.id`, `offer.kind`, `offer.vcpu`,
+`rtt_ms:45.46,9.19`, … (the list is in `hanse.rules.facts`); what a candidate does not say is
+unknown, and unknown never satisfies.
 """
 
 from enum import StrEnum
@@ -108,7 +109,10 @@ class Demand(Shape):
     offer_kinds: tuple[str, ...]
     """Kinds of offer that can carry it; empty for an endpoint, which costs what its site states."""
     storage_gib: float | None = None
-    """For offers priced per GiB and month."""
+    """For offers priced per GiB and month.
+
+    Of a container: its disk, to be bought as a `volume` of the site where the `vm` offer has disk 0.
+    """
     requirements: tuple[Requirement, ...]
 
 
