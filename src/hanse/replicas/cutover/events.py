@@ -1,12 +1,6 @@
-"""What can happen to a cut-over, and what an agent is told to do: values only."""
+"""What can happen to a cut-over: values only."""
 
 from dataclasses import dataclass
-
-DRAIN_SECONDS = 2.0
-RETRY_SECONDS = 0.5
-
-
-# -- events -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,7 @@ class PeerSilent:
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """Source: the ticket's duration since acceptance is over (own monotonic clock)."""
+    """Source, target: the ticket's duration since acceptance is over (own monotonic clock)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,158 +153,9 @@ TargetEvent = (
     | RoutesSwitched
     | AbortTold
     | AbortAsked
+    | DeadlinePassed
     | PeerSilent
     | Restarted
     | Failed
 )
 RouteEvent = Relinquished | RoutesSwitched | AbortAsked | Restarted | Failed
-
-
-# -- actions ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AskPrepare:
-    """Source → target by channel: `prepare`, with the live credentials; feed PeerPrepared, PeerRefused, PeerSilent."""
-
-    after_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class CloseGate:
-    """Source: close the clients' gate stream and let requests end for at most `drain_seconds`; feed GateClosed."""
-
-    drain_seconds: float = DRAIN_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """Source: `driver.fence`; feed Fenced."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskCatchUp:
-    """Source → target by channel: `catch_up` to `position`; feed PeerCaughtUp, PeerRefused or PeerSilent."""
-
-    position: str
-
-
-@dataclass(frozen=True, slots=True)
-class WriteRelinquishment:
-    """Source: sign and write durably, in one journal write; feed RelinquishmentWritten, or Failed if unsure."""
-
-    from_epoch: int
-    to_epoch: int
-    position: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReadJournal:
-    """Source: the write's outcome is unsure. Look whether it is in the journal; feed Restarted(relinquished=…)."""
-
-
-@dataclass(frozen=True, slots=True)
-class HandOver:
-    """Source → target by channel: the relinquishment; feed PeerServing, PeerSilent or PeerRefused. For ever."""
-
-    after_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Source: `driver.primary` (unfence) at the same epoch, then open the gate. Repeat until it works."""
-
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class TellAbort:
-    """Source → target by channel: `abort`. Best effort: a target that misses it stays standby anyway."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerTooLate:
-    """Report that abort came after the point of no return."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepare:
-    """Target: take the live credentials, reserve ports, pause own passes; answer the source yes or no."""
-
-
-@dataclass(frozen=True, slots=True)
-class CatchUp:
-    """Target: `driver.catch_up` to `position`; feed CaughtUp (then answer the source) or Failed (answer no)."""
-
-    position: str
-
-
-@dataclass(frozen=True, slots=True)
-class WriteServing:
-    """Target: write durably, in one journal write: serves `epoch`, ticket used; feed ServingWritten."""
-
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Serve:
-    """Target: `driver.primary`, then open the gate. Repeat until it works; feed ServingNow."""
-
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class TellServing:
-    """Target → source by channel, or as the answer to `hand_over`: it serves. Best effort."""
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchRoutes:
-    """Target → each route site: `switch`, with ticket and relinquishment; feed RoutesSwitched."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskRelinquishment:
-    """Target → source by channel: how does the ticket stand? Feed Relinquished, AbortTold or PeerSilent."""
-
-    after_seconds: float = RETRY_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class KeepFollowing:
-    """Target: the cut-over is off; go on as the standby that the order says."""
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchRoute:
-    """Route: send requests to the target's stream for `epoch`; feed RoutesSwitched."""
-
-    epoch: int
-
-
-SourceAction = (
-    AskPrepare
-    | CloseGate
-    | Fence
-    | AskCatchUp
-    | WriteRelinquishment
-    | ReadJournal
-    | HandOver
-    | Resume
-    | TellAbort
-    | AnswerTooLate
-)
-TargetAction = (
-    Prepare
-    | CatchUp
-    | WriteServing
-    | Serve
-    | TellServing
-    | SwitchRoutes
-    | AskRelinquishment
-    | KeepFollowing
-    | AnswerTooLate
-)
-RouteAction = SwitchRoute | AnswerTooLate

@@ -3,14 +3,8 @@
 from typing import overload
 
 from hanse.model.replica.observation import CutOverState
-from hanse.replicas.cutover.events import (
-    RouteAction,
-    RouteEvent,
-    SourceAction,
-    SourceEvent,
-    TargetAction,
-    TargetEvent,
-)
+from hanse.replicas.cutover.actions import RouteAction, SourceAction, TargetAction
+from hanse.replicas.cutover.events import RouteEvent, SourceEvent, TargetEvent
 from hanse.replicas.cutover.route import RouteSwitch, advance_route
 from hanse.replicas.cutover.source import SourceCutOver, advance_source
 from hanse.replicas.cutover.target import TargetCutOver, advance_target
@@ -25,7 +19,7 @@ def advance(state: TargetCutOver, event: TargetEvent) -> tuple[TargetCutOver, tu
 @overload
 def advance(state: RouteSwitch, event: RouteEvent) -> tuple[RouteSwitch, tuple[RouteAction, ...]]: ...
 def advance(state, event):  # type: ignore[no-untyped-def]
-    """The next state and the actions to do, in order. See `advance_source`, `advance_target`, `advance_route`."""
+    """The next state and the actions to do, in order: `advance_source`, `_target` or `_route`."""
     if isinstance(state, SourceCutOver):
         return advance_source(state, event)
     if isinstance(state, TargetCutOver):
