@@ -1,0 +1,1 @@
+"""The site's proxy: pinned streams in, stable local addresses out."""
