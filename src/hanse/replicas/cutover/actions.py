@@ -18,7 +18,7 @@ class AskPrepare:
 
 @dataclass(frozen=True, slots=True)
 class CloseGate:
-    """Source: close the clients' gate stream, let requests end for at most `drain_seconds`; feed GateClosed."""
+    """Source: close the clients' gate, let requests end for at most `drain_seconds`; feed GateClosed."""
 
     drain_seconds: float = DRAIN_SECONDS
 

@@ -1,0 +1,56 @@
+"""Routes of a component with state: prepared before the ticket, redirected after it, put back by an abort."""
+
+from hanse.model.replica.spec import Upstream
+from hanse.model.shape import Moment, SiteId
+from hanse.replicas.outcome import AnyOrder
+from hanse.replicas.view import Told
+from hanse.replicas.walks.checks import answered, first
+from hanse.replicas.walks.deploy import target_of
+from hanse.replicas.walks.orders import route_order, upstream_of, with_upstreams
+from hanse.replicas.walks.stages import SATISFIED, Case, Check
+
+
+def preparing(case: Case) -> Check:
+    """Connectors and endpoint know the target as second upstream; who is silent is not waited for."""
+    target = upstream_of(case.view.component, target_of(case), case.operation.from_epoch + 1)
+    if target is None:
+        return Check(why=f"{case.operation.target} has not said yet where clients will find it")
+    return _all(case, active=None, prepared=target)
+
+
+def redirecting(case: Case) -> Check:
+    """The level orders say what the ticket did: everybody sends to the target."""
+    target = upstream_of(case.view.component, target_of(case), case.operation.from_epoch + 1)
+    if target is None:
+        return Check(why=f"{case.operation.target} has not said yet where clients find it")
+    return _all(case, active=target, prepared=None)
+
+
+def forgetting(case: Case) -> Check:
+    """The target is no second upstream any more."""
+    return _all(case, active=None, prepared=None)
+
+
+def _all(case: Case, *, active: Upstream | None, prepared: Upstream | None) -> Check:
+    checks = [SATISFIED]
+    for consumer in case.view.consumers:
+        for site in consumer.live_sites():
+            replica = consumer.replicas[site]
+            order = replica.order
+            if order is None:
+                continue
+            wanted = with_upstreams(order, case.operation.key.component, active=active, prepared=prepared)
+            checks.append(_told(site, wanted if wanted != order else None, replica.told, case.now))
+    endpoint = case.view.endpoint
+    if endpoint is not None and endpoint.order is not None and endpoint.order.upstream is not None:
+        route = route_order(case, endpoint, active or endpoint.order.upstream, prepared)
+        checks.append(
+            _told(endpoint.site, route if route != endpoint.order else None, endpoint.told, case.now)
+        )
+    return first(*checks)
+
+
+def _told(site: SiteId, changed: AnyOrder | None, told: Told, now: Moment) -> Check:
+    if changed is not None:
+        return Check(orders=((site, changed),), why=f"{site} is told about the second place")
+    return answered(told, site, now)
