@@ -1,0 +1,1 @@
+"""The cheapest placement that satisfies a mandate, or why there is none. Pure, exact, deterministic."""

@@ -1,0 +1,240 @@
+"""What could carry each demand: every offer of the market in scope, judged against every requirement once."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from math import floor
+from typing import Literal
+
+from hanse.model.application.requirement import AllOf, Demand, Mandate, Origin, Requirement, Truth
+from hanse.model.market.offer import Catalogue, Offer, Site
+from hanse.rules.evaluate import evaluate
+from hanse.rules.facts import FactValue, facts_of, volume_sites_of
+
+Market = Literal["bookable", "all"]
+PER_GIB_KINDS = ("bucket", "volume")
+PRICE_MAX = 1 << 50
+"""Micro-euros a month (over a thousand million euros); a dearer candidate counts as one without a price."""
+_DEFAULT = Origin(rule="hanse default")
+_HALF = Fraction(1, 2)
+_ALWAYS = AllOf(parts=())
+_DOUBT = (Truth.UNKNOWN, Truth.CONTESTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One offer (or a site alone, for an endpoint) for one demand.
+
+    `price` and `egress` are integer micro-euros, a month and a GiB; None where nobody says.
+    Bit i of `failing` is set when check i of the demand does not hold, of `doubtful` when it is not known to.
+    """
+
+    offer: Offer | None
+    volume: Offer | None
+    site: Site
+    price: int | None
+    egress: int | None
+    failing: int
+    doubtful: int
+
+    @property
+    def offer_id(self) -> str:
+        """Offer id; empty for an endpoint."""
+        return self.offer.id if self.offer else ""
+
+    @property
+    def order(self) -> tuple[int, str, str, str]:
+        """Cheapest first, then by names: the tie-break of every plan."""
+        return (self.price or 0, self.site.site, self.offer_id, self.volume.id if self.volume else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A demand, what it asks (bit i of a signature is `checks[i]`), and everything looked at for it."""
+
+    demand: Demand
+    checks: tuple[Requirement, ...]
+    candidates: tuple[Candidate, ...]
+
+    def passing(self, dropped: frozenset[str]) -> list[Candidate]:
+        """Candidates that pass every check but those named in `dropped`, cheapest first."""
+        asked = sum(1 << bit for bit, check in enumerate(self.checks) if check.id not in dropped)
+        return [candidate for candidate in self.candidates if not candidate.failing & asked]
+
+
+def gib_price(gib: float, micro_eur_per_gib: int) -> int:
+    """Price of an amount as it is written in decimal, rounded half up to a micro-euro."""
+    return floor(_exact(gib) * micro_eur_per_gib + _HALF)
+
+
+@lru_cache(maxsize=1024)
+def _exact(gib: float) -> Fraction:
+    return Fraction(repr(gib))
+
+
+def choices_of(mandate: Mandate, catalogue: Catalogue, market: Market) -> tuple[Choices, ...]:
+    """Candidates of every demand, in the mandate's order. Scope `bookable`: what joined sites state, only."""
+    return Shop(mandate, catalogue, market).choices()
+
+
+class Shop:
+    """A market in scope, with what is looked up again and again."""
+
+    def __init__(self, mandate: Mandate, catalogue: Catalogue, market: Market) -> None:
+        self._mandate = mandate
+        self._catalogue = catalogue
+        self._market = market
+        self._sites = {site.site: site for site in catalogue.sites}
+        self._providers = {provider.provider: provider for provider in catalogue.providers}
+        self._offers = [offer for offer in catalogue.offers if market == "all" or offer.bookable]
+        self._volume_sites = volume_sites_of(catalogue)
+        self._volumes = self._volumes_by_site()
+        self._leaving = {each.from_component for each in mandate.traffic if each.gib_per_month > 0}
+        self._facts: dict[str, Mapping[str, FactValue]] = {}
+        self._truths: dict[tuple[str, str], Truth] = {}
+
+    def choices(self) -> tuple[Choices, ...]:
+        """Candidates of every demand."""
+        return tuple(self.choices_for(demand) for demand in self._mandate.demands)
+
+    def choices_for(self, demand: Demand, *, only: str = "") -> Choices:
+        """Candidates of one demand: offers of its kinds, or sites for an endpoint. `only`: just that one."""
+        keys = [each.expression.model_dump_json() for each in demand.requirements]
+        found: list[Candidate] = []
+        for offer, site in self._places(demand):
+            if only and only != (offer.id if offer else site.site):
+                continue
+            truths = self._judge(demand, keys, offer, site)
+            beside = self._beside(demand, offer)
+            found.extend(self._candidate(demand, (offer, volume, site), truths) for volume in beside)
+        checks = (*demand.requirements, *_own_checks(demand))
+        return Choices(demand, checks, tuple(sorted(found, key=lambda each: each.order)))
+
+    def _places(self, demand: Demand) -> Iterator[tuple[Offer | None, Site]]:
+        if demand.kind == "endpoint":
+            for name, site in self._sites.items():
+                if self._market == "all" or name in self._catalogue.runs:
+                    yield None, site
+            return
+        for offer in self._offers:
+            if offer.kind in demand.offer_kinds and offer.site in self._sites:
+                yield offer, self._sites[offer.site]
+
+    def _judge(self, demand: Demand, keys: list[str], offer: Offer | None, site: Site) -> list[Truth]:
+        """Truth of each requirement; the same expression is read once for an offer, whoever asks."""
+        name = offer.id if offer else site.site
+        truths = []
+        for key, requirement in zip(keys, demand.requirements, strict=True):
+            truth = self._truths.get((key, name))
+            if truth is None:
+                truth = evaluate(requirement.expression, self._facts_of(name, offer, site))
+                self._truths[key, name] = truth
+            truths.append(truth)
+        return truths
+
+    def _facts_of(self, name: str, offer: Offer | None, site: Site) -> Mapping[str, FactValue]:
+        if name not in self._facts:
+            self._facts[name] = facts_of(
+                offer,
+                site,
+                self._providers[site.provider],
+                self._catalogue,
+                volume_sites=self._volume_sites,
+            )
+        return self._facts[name]
+
+    def _candidate(
+        self, demand: Demand, goods: tuple[Offer | None, Offer | None, Site], truths: list[Truth]
+    ) -> Candidate:
+        offer, volume, site = goods
+        price, egress = self._price(demand, offer, volume, site), self._egress(offer)
+        held = {
+            requirement.id.removeprefix(f"{demand.component}."): truth is Truth.TRUE
+            for requirement, truth in zip(demand.requirements, truths, strict=True)
+        }
+        leaves = demand.component in self._leaving
+        lacks = needs_volume(demand, offer) and volume is None
+        managed = self._market == "bookable" and offer is not None and offer.kind == "postgres"
+        own = (
+            Truth.UNKNOWN if price is None and held.get("price", True) else Truth.TRUE,
+            Truth.UNKNOWN if leaves and egress is None and held.get("egress", True) else Truth.TRUE,
+            Truth.FALSE if lacks and held.get("disk", True) else Truth.TRUE,
+            Truth.FALSE if managed else Truth.TRUE,
+        )
+        both = [*truths, *own]
+        failing = sum(1 << bit for bit, truth in enumerate(both) if truth is not Truth.TRUE)
+        doubtful = sum(1 << bit for bit, truth in enumerate(both) if truth in _DOUBT)
+        return Candidate(offer, volume, site, price, egress, failing, doubtful)
+
+    def _beside(self, demand: Demand, offer: Offer | None) -> list[Offer] | list[None]:
+        """Volumes worth buying with an offer: the cheapest, and more where the cheapest could run out."""
+        if offer is None or not needs_volume(demand, offer):
+            return [None]
+        worth: list[Offer] = []
+        left = len(self._mandate.demands)
+        for volume in self._volumes.get(offer.site, ()):
+            worth.append(volume)
+            left -= len(self._mandate.demands) if volume.free_units is None else volume.free_units
+            if left <= 0:
+                break
+        return worth or [None]
+
+    def _price(self, demand: Demand, offer: Offer | None, volume: Offer | None, site: Site) -> int | None:
+        if offer is None:
+            return self._catalogue.endpoint_micro_eur_per_month.get(site.site, 0)
+        own = offer_price(demand, offer)
+        beside = offer_price(demand, volume) if volume else 0
+        return None if own is None or beside is None or own + beside > PRICE_MAX else own + beside
+
+    def _egress(self, offer: Offer | None) -> int | None:
+        stated = offer.egress_micro_eur_per_gib if offer else None
+        return self._mandate.assume_egress_micro_eur_per_gib if stated is None else stated
+
+    def _volumes_by_site(self) -> dict[str, list[Offer]]:
+        """Volumes in scope with a price and a free unit, cheapest first."""
+        volumes: dict[str, list[Offer]] = {}
+        for offer in self._offers:
+            if (
+                offer.kind == "volume"
+                and offer.price_micro_eur_per_gib_month is not None
+                and offer.free_units != 0
+            ):
+                volumes.setdefault(offer.site, []).append(offer)
+        for here in volumes.values():
+            here.sort(key=lambda each: (each.price_micro_eur_per_gib_month, each.id))
+        return volumes
+
+
+def needs_volume(demand: Demand, offer: Offer | None) -> bool:
+    """Disk is bought apart: the offer has none of its own, and the demand needs some."""
+    return (
+        offer is not None
+        and offer.kind not in PER_GIB_KINDS
+        and offer.disk_gib == 0
+        and demand.storage_gib is not None
+    )
+
+
+def offer_price(demand: Demand, offer: Offer) -> int | None:
+    """Micro-euros a month of one offer for this demand; None where the price or the amount is not known."""
+    if offer.kind not in PER_GIB_KINDS:
+        return offer.price_micro_eur_per_month
+    if offer.price_micro_eur_per_gib_month is None or demand.storage_gib is None:
+        return None
+    return gib_price(demand.storage_gib, offer.price_micro_eur_per_gib_month)
+
+
+def _own_checks(demand: Demand) -> tuple[Requirement, ...]:
+    """What a purchase needs whether or not the mandate asks for it; the order is that of `_candidate`."""
+    name = demand.component
+    words = (
+        ("price", f"the price of {name}'s offer is known"),
+        ("egress", f"the egress price of {name}'s offer is known, because traffic leaves it"),
+        ("volume", f"a volume for the disk of {name} is for sale at the same site"),
+        ("managed", f"{name} can be moved later: a managed offer has no physical replica"),
+    )
+    return tuple(
+        Requirement(id=f"{name}.{what}", component=name, says=says, expression=_ALWAYS, origin=_DEFAULT)
+        for what, says in words
+    )
