@@ -115,4 +115,4 @@ def _kind(value: object) -> str:
 
 def _is_number(value: object) -> TypeGuard[int | float]:
     """Not a boolean, and not not-a-number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

@@ -2,12 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from hanse.model.shape import CountryCode, Digest, Name, ProviderId, Shape
 
 Level = Literal["site", "provider", "country"]
 Countries = Literal["EU", "EEA"] | Annotated[tuple[CountryCode, ...], Field(min_length=1, max_length=249)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+"""Letters, digits and underscores."""
+COMPONENTS_MAX = 64
 YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -22,7 +25,7 @@ class Place(Shape):
 class GroupRule(Shape):
     """Components that must stand apart, or together, at a level."""
 
-    components: tuple[Name, ...] = Field(min_length=2)
+    components: tuple[Name, ...] = Field(min_length=2, max_length=64)
     at: Level
 
 
@@ -39,15 +42,15 @@ class Policy(Shape):
 
     countries: Countries | None = None
     """Every component and endpoint stands in one of these."""
-    providers: tuple[ProviderId, ...] | None = Field(default=None, min_length=1)
+    providers: tuple[ProviderId, ...] | None = Field(default=None, min_length=1, max_length=1000)
     """Only these providers."""
-    exclude_providers: tuple[ProviderId, ...] = ()
+    exclude_providers: tuple[ProviderId, ...] = Field(default=(), max_length=1000)
     """None of these providers."""
     budget_eur_per_month: float | None = Field(default=None, ge=0.01, le=1e9)
     """All together cost at most this."""
-    apart: tuple[GroupRule, ...] = ()
-    together: tuple[GroupRule, ...] = ()
-    latency: tuple[LatencyRule, ...] = ()
+    apart: tuple[GroupRule, ...] = Field(default=(), max_length=64)
+    together: tuple[GroupRule, ...] = Field(default=(), max_length=64)
+    latency: tuple[LatencyRule, ...] = Field(default=(), max_length=64)
     assume_egress_eur_per_gib: float | None = Field(default=None, ge=0, le=1000)
     """Reckon with this where an offer does not say what outgoing traffic costs, instead of rejecting it."""
 
@@ -100,10 +103,10 @@ class ContainerComponent(_Component):
     kind: Literal["container"]
     state: Literal["none"] = "none"
     image: Digest
-    command: tuple[str, ...] = ()
-    env: dict[str, str] = Field(default_factory=dict)
+    command: tuple[str, ...] = Field(default=(), max_length=1000)
+    env: dict[EnvName, str] = Field(default_factory=dict)
     size: ContainerSize
-    uses: tuple[Use, ...] = ()
+    uses: tuple[Use, ...] = Field(default=(), max_length=64)
     expose: Expose | None = None
 
 
@@ -123,4 +126,4 @@ class Application(Shape):
     hanse: Literal[1]
     name: Name
     policy: Policy = Policy()
-    components: dict[Name, Component] = Field(min_length=1, max_length=64)
+    components: dict[Name, Component] = Field(min_length=1, max_length=COMPONENTS_MAX)

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from hanse.model.shape import Shape
 
+SHOWN_MAX = 60
+
 
 class Mark(NamedTuple):
     """A place in a text; both count from 1."""
@@ -46,6 +48,12 @@ class Unreadable(Shape):
     def words(self) -> tuple[str, ...]:
         """One line a mistake: `clinic.yaml:12:5: policy.budget: what is wrong; allowed: …`."""
         return tuple(f"{self.place}:{mistake.words()}" for mistake in self.mistakes)
+
+
+def shown(text: str) -> str:
+    """A value as a message quotes it: one line, at most 60 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_MAX else f"{line[: SHOWN_MAX - 1]}…"
 
 
 def mark_of(lines: Lines, field: str) -> Mark:
