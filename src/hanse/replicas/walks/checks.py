@@ -82,7 +82,7 @@ def first(*checks: Check) -> Check:
     open_checks = [check for check in checks if not check.satisfied]
     if not open_checks:
         return SATISFIED
-    failures = [check for check in open_checks if check.failure is not None or check.stuck]
-    if orders and not failures:
+    if orders:
         return Check(orders=orders, why=open_checks[0].why)
+    failures = [check for check in open_checks if check.failure is not None or check.stuck]
     return (failures or open_checks)[0]

@@ -97,7 +97,7 @@ def routing(case: Case) -> Check:
     active = upstream_of(case.view.component, site, case.operation.from_epoch + 1)
     if active is None:
         return Check(why=f"{site} has not said yet where {case.operation.key.component} is reached")
-    return routed(case.view.endpoint, route_order(case.endpoint, active))
+    return routed(case.view.endpoint, route_order(case, case.view.endpoint, active))
 
 
 def undo_deploy(case: Case) -> Check:
@@ -105,7 +105,7 @@ def undo_deploy(case: Case) -> Check:
     site = target_of(case)
     checks = [SATISFIED]
     if case.view.endpoint is not None and case.view.endpoint.order is not None:
-        wanted = route_order(case.endpoint, None)
+        wanted = route_order(case, case.view.endpoint, None)
         if case.view.endpoint.order != wanted:
             checks.append(routed(case.view.endpoint, wanted))
         else:

@@ -61,8 +61,8 @@ def _standby_order(case: Case, primary: SiteId, follower: SiteId) -> ReplicaOrde
     epoch = order.epoch if order is not None else case.operation.from_epoch
     current = case.view.replica(follower).order
     credential = state.sealed_credentials.get(f"follower@{follower}", "") if state is not None else ""
-    if current is not None and current.role is STANDBY and not credential:
-        credential = current.sealed_follow_credential
+    if current is not None and (current.role, current.epoch) == (STANDBY, epoch):
+        credential = current.sealed_follow_credential or credential
     return role_order(case, STANDBY, epoch).model_copy(
         update={
             "follow": state.followers if state is not None else None,
@@ -120,7 +120,7 @@ def following_back(case: Case) -> Check:
     checks = [_follows(case, site) for site in _followers_after(case)]
     if leaves(case):
         source = source_of(case)
-        wanted = left_order(case, source, case.now, epoch=case.operation.from_epoch + 1)
+        wanted = left_order(case, source, epoch=case.operation.from_epoch + 1)
         checks.append(holds(case.view.replica(source), source, wanted))
     return first(SATISFIED, *checks)
 

@@ -35,14 +35,14 @@ def cutting_over(case: Case) -> Check:
     """Satisfied as soon as either side shows that the source has relinquished."""
     if handed_over(case):
         return SATISFIED
+    why = abort_reason(case)
     if case.operation.ticket is None:
-        return _issue(case, 1)
+        return Check(undo=why) if why else _issue(case, 1)
     ordered = _order_of(case)
     if ordered is None:
         return _issue(case, _attempt(case))
     if _called_off(case):
         return _next_attempt(case)
-    why = abort_reason(case)
     if why:
         return _tell_all(ordered.model_copy(update={"wanted": "abort"}), case, f"{why}: asking the source")
     return _tell_all(ordered, case, f"{case.operation.source} hands over to {case.operation.target}")
