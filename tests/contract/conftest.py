@@ -4,10 +4,10 @@ A kind plugs in with one file `kind_NAME.py` in this folder that defines `KIND`,
 
 - `name: str`, `real: bool` (needs real parts and root), `stateless: bool`
 - `spec() -> ReplicaSpec` and `environment() -> Mapping[str, str]`: what a healthy replica is made of
-- `broken() -> tuple[ReplicaSpec, str] | None`: a spec that `primary` must refuse, and the code it refuses with
+- `broken() -> tuple[ReplicaSpec, str] | None`: a spec that `primary` must refuse, and the code of the refusal
 - `driver(directory: Path, site: str) -> Driver`: a fresh object over the same directory is an agent restart
 - `async end(driver)`: ends and removes all that is left of this driver
-- `async answers(driver, key, clients: tuple[str, int]) -> bool`: is a client served there now? Bounded, never raises
+- `async answers(driver, key, clients: tuple[str, int]) -> bool`: is a client served there now? Never raises
 - `async kill(driver, key)`: the part that serves dies without the driver knowing
 - `async leftovers(driver) -> list[str]`: whatever still exists of any replica: processes, files of data,
   containers, bridges, mounts. Empty after the last `erase`
@@ -15,8 +15,8 @@ A kind plugs in with one file `kind_NAME.py` in this folder that defines `KIND`,
 and, unless `stateless`,
 
 - `async write(driver, key, clients, credential, name: str, data: bytes)`: as a client; raises if refused
-- `async read(driver, key, clients, credential, name: str) -> bytes`: as a client; raises if refused or not there
-- `source(driver, key, credential)`: async context manager that yields the `Source` by which another driver follows
+- `async read(driver, key, clients, credential, name: str) -> bytes`: likewise; raises if it is not there
+- `source(driver, key, credential)`: async context manager; the `Source` by which another driver follows
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+
 from hanse.model.replica.observation import Progress
 from hanse.model.replica.role import ReplicaKey
 
@@ -70,7 +71,7 @@ class Bench:
         await self.driver.standby(key, self.kind.spec(), self.report)
 
     async def reach(self, role: str, key: ReplicaKey) -> Any:
-        """Walk from absent to a role by the shortest way; returns what `primary` returned, if it was called."""
+        """Walk from absent to a role by the shortest way; what `primary` returned, if it was called."""
         if role == "absent":
             return None
         if role == "standby":
@@ -90,9 +91,7 @@ class Bench:
 
 
 def _marked(kinds: list[Any]) -> list[Any]:
-    return [
-        pytest.param(kind, id=kind.name, marks=[pytest.mark.real] if kind.real else []) for kind in kinds
-    ]
+    return [pytest.param(kind, id=kind.name, marks=[pytest.mark.real] if kind.real else []) for kind in kinds]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import re
 
 import pytest
+
 from hanse.model.replica.role import ReplicaRole
 from hanse.ports import Permanent, Temporary
 

@@ -1,6 +1,7 @@
 """Every driver holds the five roles, may be asked twice, and tells the truth about what is there."""
 
 import pytest
+
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
 
 ROLES = ["absent", "primary", "standby", "fenced", "retained"]

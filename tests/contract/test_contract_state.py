@@ -1,6 +1,7 @@
 """Kinds with state: what is written stays, a follower gets it all, a fence lets no write through."""
 
 import pytest
+
 from hanse.drivers.contract import Following, Granting
 from hanse.model.replica.role import ReplicaRole
 from hanse.ports import Permanent

@@ -1,0 +1,1 @@
+"""Containers: podman and runc, one engine a site, one network an application."""

@@ -1,0 +1,1 @@
+"""Images: what a file is, and which ones this site holds."""
