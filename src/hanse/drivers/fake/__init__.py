@@ -1,0 +1,1 @@
+"""Fakes of drivers, router and data network, in memory, with fault knobs: the first to pass the contract."""
