@@ -1,0 +1,1 @@
+"""The site's agent: takes instructions, holds roles through drivers, finishes cut-overs, reports."""

@@ -1,0 +1,177 @@
+"""The agent's core: recovers, obeys, reports, answers peers. Needs the hub only for new orders."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from hanse.agent.capacity import Capacity
+from hanse.agent.cutover.desk import Desk
+from hanse.agent.cutover.papers import Papers
+from hanse.agent.cutover.run import Office
+from hanse.agent.inbox import Inbox
+from hanse.agent.outbox import Outbox
+from hanse.agent.parts import Parts
+from hanse.agent.place.addresses import Addresses
+from hanse.agent.place.peers import Peers
+from hanse.agent.place.reach import Reach
+from hanse.agent.place.words import Statement, tell_failure
+from hanse.agent.reconcile import Reconciler
+from hanse.agent.replica.bindings import Bindings
+from hanse.agent.replica.grants import Grants
+from hanse.agent.replica.memory import Memory
+from hanse.agent.replica.network import Network
+from hanse.agent.replica.roles import Roles, Rooms
+from hanse.agent.replica.standby import Follower
+from hanse.agent.replica.voice import Voice
+from hanse.agent.routes import Routes
+from hanse.agent.waiting import backoff_seconds
+from hanse.model.replica.instruction import Instruction
+from hanse.model.replica.observation import Failure
+from hanse.model.replica.order import ReplicaOrder
+from hanse.model.replica.role import ReplicaRole
+from hanse.ports import Permanent, Temporary
+
+PULL_SECONDS = 25.0
+_LONGEST_WAIT_SECONDS = 30.0
+_STATEMENT_SECONDS = 10.0
+_NETWORK_SECONDS = 5.0
+
+
+class Agent:
+    """One site's agent. `run` never returns by itself; cancel it and nothing that it holds stops."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.peers = Peers(parts.journal)
+        self.outbox = Outbox(parts)
+        self.memory = Memory(parts.journal)
+        self.capacity = Capacity(parts, self.outbox)
+        grants = Grants(parts)
+        addresses = Addresses(parts.journal, parts.site_file, parts.port_is_free)
+        self.network = Network(parts, self.memory, grants, addresses)
+        self.voice = Voice(parts, self.outbox, self.memory, grants, self.network)
+        self._statement = Statement(parts, self.outbox, self.capacity)
+        self.inbox = Inbox(parts, self.outbox, self.peers, self._wake)
+        rooms = Rooms(
+            parts=parts,
+            memory=self.memory,
+            grants=grants,
+            network=self.network,
+            bindings=Bindings(parts, self.network),
+            follower=Follower(parts, self.voice),
+            voice=self.voice,
+        )
+        self.roles = Roles(rooms)
+        papers = Papers(parts)
+        self.desk = Desk(Office(rooms, self.roles, papers, self.inbox, self.outbox, self._wake))
+        self._reconciler = Reconciler(parts, self.inbox, self.outbox, self._keepers(), self._tell)
+        self._is_recovered = False
+
+    def _keepers(self) -> dict[str, Any]:
+        return {
+            "hold": self.capacity,
+            "replica": self.roles,
+            "ticket": self.desk,
+            "route": Routes(self.network, self.outbox),
+            "reach": Reach(self.parts, self.outbox),
+        }
+
+    async def recover(self) -> None:
+        """After a start, before talking to anyone: every role that was held is held again."""
+        subjects = [
+            f"replica/{replica.key}"
+            for replica in self.memory.all()
+            if replica.role in {ReplicaRole.PRIMARY, ReplicaRole.FENCED}
+        ]
+        await asyncio.gather(*(self._reconciler.recover(subject) for subject in subjects))
+        with suppress(Temporary, Permanent):  # said by the subjects that need it, and tried again by them
+            await self.network.check()
+        self.desk.resume()
+        self._is_recovered = True
+        self._reconciler.start()
+
+    async def run(self) -> None:
+        """Recover, then obey and report until cancelled."""
+        try:
+            await self.recover()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pull())
+                tasks.create_task(self.outbox.run())
+                tasks.create_task(self._state())
+                tasks.create_task(self._watch_network())
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """End the agent's own tasks. Parts go on; another agent on the same journal finds them."""
+        self._is_recovered = False
+        await self._reconciler.stop()
+        await self.desk.stop()
+
+    async def answer(self, thumbprint: str, message: dict[str, Any]) -> dict[str, Any]:
+        """The reply to a peer that proved to hold the key with this thumbprint. Never raises."""
+        peer = self.peers.by_thumbprint(thumbprint)
+        if peer is None:
+            return _no("peer-unknown", "This site knows no peer with that key. The hub introduces sites.")
+        if not self._is_recovered:
+            return _no("not-ready", "This site's agent has just started. Ask again in a moment.")
+        if message.get("ask") == "ping":
+            return {"ok": True, "site": self.parts.identity.me.site}
+        try:
+            return await self.desk.answer(peer, message)
+        except (Permanent, Temporary) as error:
+            return _no(error.code, error.message)
+        except (KeyError, TypeError, ValueError) as error:
+            return _no("question-malformed", f"The question lacks something: {error}.")
+
+    def _wake(self, subject: str) -> None:
+        if not self._is_recovered:
+            return
+        self._reconciler.wake(subject)
+        if subject.startswith("hold/"):
+            self._statement.ring()
+
+    def _tell(self, instruction: Instruction, failure: Failure) -> None:
+        order = instruction.order
+        if isinstance(order, ReplicaOrder):
+            self.voice.answer(order.key, instruction.generation)
+            self.voice.say(order.key, ready=False, failure=failure)
+        else:
+            tell_failure(self.outbox, instruction, failure)
+
+    async def _pull(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._pull_once()
+                failures = 0
+            except (Temporary, Permanent) as error:
+                failures += 1
+                backoff = backoff_seconds(self.parts.random, failures, _LONGEST_WAIT_SECONDS)
+                least = error.delay_seconds if isinstance(error, Temporary) else _LONGEST_WAIT_SECONDS
+                await self.parts.clock.sleep(max(backoff, min(least, _LONGEST_WAIT_SECONDS)))
+
+    async def _pull_once(self) -> None:
+        before = self.inbox.since
+        documents = await self.parts.carrier.instructions(before, PULL_SECONDS)
+        self.inbox.take(documents)
+        if documents and self.inbox.since == before:
+            raise Temporary("hub-garbled", "The hub sent nothing that this site may obey.")
+
+    async def _state(self) -> None:
+        while True:
+            await self._statement.say()
+            await self._statement.wait(_STATEMENT_SECONDS)
+
+    async def _watch_network(self) -> None:
+        """Somebody may have ended the site's proxy: what it should hold is held again."""
+        while True:
+            await self.parts.clock.sleep(_NETWORK_SECONDS)
+            try:
+                await self.network.check()
+            except (Temporary, Permanent):
+                continue
+
+
+def _no(code: str, reason: str) -> dict[str, Any]:
+    return {"ok": False, "code": code, "reason": reason}

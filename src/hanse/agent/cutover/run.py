@@ -1,0 +1,181 @@
+"""One part of one cut-over under way: feeds the machine, does its actions, keeps and says its state."""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from hanse.agent.cutover.papers import Page, Papers
+from hanse.agent.inbox import Inbox
+from hanse.agent.outbox import Outbox
+from hanse.agent.replica.roles import Roles, Rooms
+from hanse.agent.waiting import Bell
+from hanse.model.replica.observation import Failure
+from hanse.ports import Permanent, Temporary
+from hanse.replicas.cutover import advance, report
+from hanse.replicas.cutover.actions import AnswerTooLate
+from hanse.replicas.cutover.events import DeadlinePassed, Failed
+
+
+class Wake(Protocol):
+    """Lets a subject be looked at again."""
+
+    def __call__(self, subject: str) -> None:
+        """Cheap; at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What every run needs."""
+
+    rooms: Rooms
+    roles: Roles
+    papers: Papers
+    inbox: Inbox
+    outbox: Outbox
+    wake: Wake
+
+
+class Run:
+    """Subclasses do the actions of one part: `_local` those that change this site, one at a time
+    and under the replica's lock; `_peer` those that only talk, each on its own.
+    """
+
+    talks: tuple[type, ...] = ()
+    """Actions that only talk to peers."""
+
+    def __init__(self, office: Office, page: Page) -> None:
+        self.office = office
+        self.page = page
+        self.parts = office.rooms.parts
+        self.ticket = page.state.ticket
+        self._queue: deque[Any] = deque()
+        self._bell = Bell(self.parts.clock)
+        self._session: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._deadline: asyncio.Task[None] | None = None
+
+    # -- for the desk -----------------------------------------------------------------------------
+
+    def feed(self, event: Any) -> None:
+        """One event: the machine decides, the journal keeps, the hub hears, the actions begin."""
+        before = self.page.state
+        state, actions = advance(before, event)
+        if state != before:
+            self.page = replace(self.page, state=state)
+            self.keep()
+        for action in actions:
+            self._begin(action)
+        if not self.is_open:
+            self._stop_deadline()
+        self._bell.ring()
+
+    def keep(self) -> None:
+        """Write the page and say it."""
+        self.office.papers.write(self.page)
+        self.say()
+
+    def say(self, failure: Failure | None = None) -> None:
+        """Report this part, unless a weightier part of the same ticket is at this site."""
+        state = self.page.state
+        if self.page.part == "route" and self._is_party():
+            return
+        subject = f"ticket/{self.ticket.ticket}"
+        instruction = self.office.inbox.newest(subject)
+        self.office.outbox.say(
+            subject,
+            report(state, relinquishment=self.page.relinquishment, dark_ms=self.page.dark_ms),
+            None if instruction is None else instruction.generation,
+            failure,
+        )
+
+    def start_deadline(self) -> None:
+        """The ticket's duration begins now, on this site's monotonic clock."""
+        self._deadline = asyncio.ensure_future(self._wait_deadline())
+
+    @property
+    def is_open(self) -> bool:
+        """False when this part is over."""
+        return self.page.state.phase not in {"done", "aborted"}
+
+    async def stop(self) -> None:
+        """The agent ends: leave everything as it is."""
+        self._stop_deadline()
+        tasks = [task for task in (*self._tasks, self._session) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- for the parts ----------------------------------------------------------------------------
+
+    @property
+    def needs_lock(self) -> bool:
+        """True while orders must leave the replica alone."""
+        return False
+
+    async def _local(self, action: Any) -> None:
+        raise NotImplementedError
+
+    async def _peer(self, action: Any) -> None:
+        raise NotImplementedError
+
+    def local(self, action: Any) -> None:
+        """Queue an action that changes this site."""
+        self._queue.append(action)
+        self._bell.ring()
+        if self._session is None or self._session.done():
+            self._session = asyncio.ensure_future(self._work())
+
+    def talk(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something run beside the rest."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _begin(self, action: Any) -> None:
+        if isinstance(action, AnswerTooLate):
+            message = (
+                f"Ticket {self.ticket.ticket} cannot be aborted: epoch {self.ticket.from_epoch} was already"
+                " relinquished. The cut-over goes on; move back afterwards if that is wanted."
+            )
+            self.say(Failure(code="abort-too-late", message=message, temporary=False))
+        elif isinstance(action, self.talks):
+            self.talk(self._peer(action))
+        else:
+            self.local(action)
+
+    async def _work(self) -> None:
+        async with self.office.roles.lock(self.ticket.key):
+            while True:
+                while self._queue:
+                    await self._guarded(self._queue.popleft())
+                if not self.needs_lock:
+                    break
+                await self._bell.wait(None)
+        self.office.wake(f"replica/{self.ticket.key}")
+
+    async def _guarded(self, action: Any) -> None:
+        try:
+            await self._local(action)
+        except (Temporary, Permanent) as error:
+            self.failed(action, error)
+
+    def failed(self, action: Any, error: Temporary | Permanent) -> None:  # noqa: ARG002
+        """An action of this site failed."""
+        self.feed(Failed(error.message))
+
+    async def _wait_deadline(self) -> None:
+        await self.parts.clock.sleep(self.ticket.deadline_seconds)
+        self.feed(DeadlinePassed())
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None and self._deadline is not asyncio.current_task():
+            self._deadline.cancel()
+        self._deadline = None
+
+    def _is_party(self) -> bool:
+        return self.parts.identity.me.site in {self.ticket.source.site, self.ticket.target.site}

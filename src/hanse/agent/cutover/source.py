@@ -1,0 +1,205 @@
+"""The source's part: close, fence, have the target catch up, relinquish, hand over until it is taken."""
+
+from dataclasses import replace
+from typing import Any
+
+from hanse.agent.cutover.papers import Page
+from hanse.agent.cutover.run import Office, Run
+from hanse.agent.replica.claims import sign_relinquishment
+from hanse.model.replica.role import ReplicaRole
+from hanse.ports import Permanent, Temporary
+from hanse.replicas.cutover import begin_source
+from hanse.replicas.cutover.actions import (
+    RETRY_SECONDS,
+    AskCatchUp,
+    AskPrepare,
+    CloseGate,
+    Fence,
+    HandOver,
+    ReadJournal,
+    Resume,
+    TellAbort,
+    WriteRelinquishment,
+)
+from hanse.replicas.cutover.events import (
+    Fenced,
+    GateClosed,
+    PeerCaughtUp,
+    PeerPrepared,
+    PeerRefused,
+    PeerServing,
+    PeerSilent,
+    RelinquishmentWritten,
+    Restarted,
+)
+
+_ASK_SECONDS = 20.0
+_SHORT_ASK_SECONDS = 5.0
+
+
+class Begin:
+    """First local step: the replica's lock is ours."""
+
+
+class SourceRun(Run):
+    """This site has the epoch and gives it away."""
+
+    talks = (AskPrepare, AskCatchUp, HandOver, TellAbort)
+
+    def __init__(self, office: Office, page: Page) -> None:
+        super().__init__(office, page)
+        self._closed_at: float | None = None
+
+    @property
+    def needs_lock(self) -> bool:
+        """Until it is decided, and until a called-off cut-over is undone."""
+        return self.page.state.phase not in {"relinquished", "done", "aborted"}
+
+    def begin(self) -> None:
+        """The ticket is admitted and written: go."""
+        self.start_deadline()
+        self.local(Begin())
+
+    def relinquished(self) -> bool:
+        """Whether the relinquishment of this ticket is in the journal; then it is on the page, too."""
+        replica = self.office.rooms.memory.get(self.ticket.key)
+        if replica is None or replica.given_away < self.ticket.from_epoch or not replica.relinquishment:
+            return False
+        try:
+            paper = self.office.papers.relinquishment_of(replica.relinquishment, self.ticket)
+        except Permanent:
+            return False
+        if paper.ticket != self.ticket.ticket:
+            return False
+        self.page = replace(self.page, relinquishment=replica.relinquishment)
+        return True
+
+    def serving(self) -> None:
+        """The target says that clients can use it now."""
+        self._measure()
+        self.feed(PeerServing())
+        self.keep()
+
+    async def _local(self, action: Any) -> None:
+        match action:
+            case Begin():
+                for first in begin_source():
+                    self._begin(first)
+            case CloseGate(drain_seconds):
+                self._closed_at = self.parts.clock.monotonic()
+                await self.office.rooms.network.close(self.ticket.key, drain_seconds)
+                self.feed(GateClosed())
+            case Fence():
+                self.feed(Fenced(await self._driver().fence(self.ticket.key)))
+            case WriteRelinquishment(position=position):
+                self._relinquish(position)
+                self.feed(RelinquishmentWritten())
+            case ReadJournal():
+                self.feed(Restarted(relinquished=self.relinquished()))
+            case Resume():
+                await self._resume()
+
+    async def _peer(self, action: Any) -> None:
+        try:
+            match action:
+                case AskPrepare(after_seconds):
+                    await self.parts.clock.sleep(after_seconds)
+                    await self._ask_prepare()
+                case AskCatchUp(position):
+                    await self._ask_catch_up(position)
+                case HandOver(after_seconds):
+                    await self.parts.clock.sleep(after_seconds)
+                    await self._hand_over()
+                case TellAbort(reason):
+                    message = {"ask": "abort", "ticket": self.ticket.ticket, "reason": reason}
+                    await self.parts.carrier.ask(self.ticket.target, message, _SHORT_ASK_SECONDS)
+        except (Temporary, Permanent) as error:
+            if not isinstance(action, TellAbort):
+                self.feed(PeerSilent(error.message))
+
+    async def _ask_prepare(self) -> None:
+        message = {
+            "ask": "prepare",
+            "ticket": self.page.document,
+            "grants": self.office.rooms.grants.live(self.ticket.key),
+        }
+        reply = await self.parts.carrier.ask(self.ticket.target, message, _ASK_SECONDS)
+        self.feed(PeerPrepared() if reply.get("ok") else _refused(reply))
+
+    async def _ask_catch_up(self, position: str) -> None:
+        message = {
+            "ask": "catch_up",
+            "ticket": self.ticket.ticket,
+            "position": position,
+            "dark_ms": self._dark_ms(),
+        }
+        reply = await self.parts.carrier.ask(self.ticket.target, message, self.ticket.deadline_seconds)
+        self.feed(PeerCaughtUp(str(reply.get("position", ""))) if reply.get("ok") else _refused(reply))
+
+    async def _hand_over(self) -> None:
+        message = {
+            "ask": "hand_over",
+            "ticket": self.page.document,
+            "relinquishment": self.page.relinquishment,
+            "dark_ms": self._dark_ms(),
+        }
+        reply = await self.parts.carrier.ask(self.ticket.target, message, _ASK_SECONDS)
+        if reply.get("ok"):
+            self._measure()
+            self.feed(PeerServing())
+        else:
+            self.feed(_refused(reply))
+
+    def _relinquish(self, position: str) -> None:
+        """The point of no return is the one `save` in here."""
+        memory = self.office.rooms.memory
+        replica = memory.get(self.ticket.key)
+        if replica is None or replica.given_away >= self.ticket.from_epoch:
+            raise Permanent("epoch-passed", f"{self.ticket.key} is not this site's to give away any more.")
+        document = sign_relinquishment(self.parts, self.ticket, position)
+        memory.save(
+            replica.model_copy(
+                update={
+                    "role": ReplicaRole.FENCED,
+                    "given_away": self.ticket.from_epoch,
+                    "relinquishment": document,
+                    "position": position,
+                }
+            )
+        )
+        self.office.roles.forget(self.ticket.key)
+        self.page = replace(self.page, relinquishment=document)
+
+    async def _resume(self) -> None:
+        """Serve the same epoch again; nothing else can be done here until that works."""
+        while True:
+            replica = self.office.rooms.memory.get(self.ticket.key)
+            if replica is None or replica.given_away >= self.ticket.from_epoch:
+                return
+            if replica.role is not ReplicaRole.PRIMARY:
+                return
+            try:
+                await self.office.roles.serve(replica, {})
+            except (Temporary, Permanent):
+                await self.parts.clock.sleep(RETRY_SECONDS)
+            else:
+                self.office.rooms.voice.say(self.ticket.key, ready=True)
+                return
+
+    def _driver(self) -> Any:
+        replica = self.office.rooms.memory.get(self.ticket.key)
+        if replica is None:
+            raise Permanent("replica-missing", f"This site has no replica of {self.ticket.key}.")
+        return self.office.roles.driver(replica.spec)
+
+    def _dark_ms(self) -> int | None:
+        if self._closed_at is None:
+            return None
+        return round((self.parts.clock.monotonic() - self._closed_at) * 1000)
+
+    def _measure(self) -> None:
+        self.page = replace(self.page, dark_ms=self._dark_ms() or self.page.dark_ms)
+
+
+def _refused(reply: dict[str, Any]) -> PeerRefused:
+    return PeerRefused(str(reply.get("code", "refused")), str(reply.get("reason", "the target said no")))

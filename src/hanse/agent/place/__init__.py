@@ -1,0 +1,1 @@
+"""What this site is: its file, its addresses and ports, the peers that it knows."""

@@ -1,0 +1,1 @@
+"""How a replica's role is held here: memory, grants, bindings, following, network."""

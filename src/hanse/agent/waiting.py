@@ -1,0 +1,59 @@
+"""Waiting on the agent's own clock, so that a simulation may turn it."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable
+from contextlib import suppress
+
+from hanse.ports import Clock, Random
+
+_BACKOFF_FIRST_SECONDS = 0.5
+
+
+class Bell:
+    """Rung by anybody, any number of times; one task waits for it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake the waiting task, or let its next wait end at once."""
+        self._event.set()
+
+    async def wait(self, seconds: float | None) -> None:
+        """Until it is rung, at most `seconds` (None: however long it takes)."""
+        if seconds is None:
+            await self._event.wait()
+        else:
+            await first_of(self._clock, self._event.wait(), seconds)
+        self._event.clear()
+
+
+async def first_of(clock: Clock, work: Awaitable[object], seconds: float) -> bool:
+    """Let `work` run for at most `seconds`; cancel it then. True if it ended by itself."""
+    task = asyncio.ensure_future(work)
+    alarm = asyncio.ensure_future(clock.sleep(max(0.0, seconds)))
+    try:
+        await asyncio.wait({task, alarm}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+            return True
+        return False
+    finally:
+        for each in (task, alarm):
+            if not each.done():
+                each.cancel()
+                with suppress(asyncio.CancelledError):
+                    await each
+
+
+def backoff_seconds(random: Random, failures: int, longest: float) -> float:
+    """Doubles with each failure in a row up to `longest`; between half and all of that, by chance."""
+    whole: float = min(longest, _BACKOFF_FIRST_SECONDS * 2 ** min(failures - 1, 16))
+    return whole * (0.5 + 0.5 * fraction(random))
+
+
+def fraction(random: Random) -> float:
+    """A number from 0 to below 1."""
+    return int.from_bytes(hashlib.sha256(random.token(8).encode()).digest()[:6]) / 2**48
