@@ -17,6 +17,7 @@ from hanse.model.application.requirement import (
     Origin,
     Scalar,
 )
+from hanse.rules.facts import SET_FACTS
 
 WIDTH: Final = 110
 _TESTS: Final = {
@@ -29,6 +30,7 @@ _TESTS: Final = {
     "in": "is one of",
     "not_in": "is none of",
 }
+_SET_TESTS: Final = {"eq": "includes", "ne": "lacks", "in": "includes one of", "not_in": "lacks all of"}
 _NOT_SIGNED: Final = "This mandate is not signed: signing comes later."
 
 
@@ -46,7 +48,8 @@ def _lines(mandate: Mandate) -> Iterator[str]:
     count = sum(len(demand.requirements) for demand in mandate.demands)
     things = _count(len(mandate.demands), "thing")
     between = _count(len(mandate.group), "requirement")
-    yield f"{mandate.application}: {things} to place, {_count(count, 'requirement')} on them, {between} between."
+    on_them = _count(count, "requirement")
+    yield f"{mandate.application}: {things} to place, {on_them} on them, {between} between them."
     yield _NOT_SIGNED
     for demand in mandate.demands:
         yield ""
@@ -105,8 +108,9 @@ def _group_words(one: GroupRequirement) -> str:
 def expression_words(expression: Expression) -> str:
     """An expression in one line: `offer.disk_gib is at least 1 or (…)`."""
     match expression:
-        case Compare():
-            return f"{expression.fact} {_TESTS[expression.test]} {_constant(expression.value)}"
+        case Compare(fact=fact, test=test, value=value):
+            words = _SET_TESTS.get(test, _TESTS[test]) if fact in SET_FACTS else _TESTS[test]
+            return f"{fact} {words} {_constant(value)}"
         case AllOf(parts=parts):
             return " and ".join(_part(part) for part in parts) or "always"
         case AnyOf(parts=parts):

@@ -29,6 +29,8 @@ from hanse.model.application.requirement import Scalar
 from hanse.model.market.offer import Catalogue, Offer, Provider, Site
 
 RTT_PREFIX: Final = "rtt_ms:"
+SET_FACTS: Final = frozenset({"site.runs"})
+"""Facts with several values at once."""
 _EARTH_RADIUS_KM = 6371.0088
 _MS_PER_KM = 0.015
 _MS_ALWAYS = 2.0

@@ -69,11 +69,12 @@ def _value(node: Node, path: tuple[str | int, ...], values: Values) -> Any:
     if isinstance(node, SequenceNode):
         return [_value(item, (*path, index), values) for index, item in enumerate(node.items)]
     if isinstance(node, MappingNode):
-        return dict(_entry((*path, key), mark, child, values) for key, (mark, child) in node.entries.items())
+        entries = (_entry((*path, key), mark, child, values) for key, (mark, child) in node.entries.items())
+        return dict(entry for entry in entries if entry is not None)
     return _scalar(node, path, values)
 
 
-def _entry(here: tuple[str | int, ...], mark: Mark, child: Node, values: Values) -> tuple[str, Any]:
+def _entry(here: tuple[str | int, ...], mark: Mark, child: Node, values: Values) -> tuple[str, Any] | None:
     key = str(here[-1])
     values.keys[field_name(here)] = mark
     is_component = len(here) == _DURATION_PATH and here[0] == "components"
@@ -82,7 +83,7 @@ def _entry(here: tuple[str | int, ...], mark: Mark, child: Node, values: Values)
     if is_component and key in DURATIONS.values():
         written = next(name for name, shape in DURATIONS.items() if shape == key)
         values.say(here, mark, f"there is no field {key}", f"did you mean {written}?")
-        return written, None
+        return None
     return key, _value(child, here, values)
 
 
