@@ -43,6 +43,7 @@ def cutting_over(case: Case) -> Check:
         return _issue(case, _attempt(case))
     if _called_off(case):
         return _next_attempt(case)
+    why = why or _declined(case)
     if why:
         return _tell_all(ordered.model_copy(update={"wanted": "abort"}), case, f"{why}: asking the source")
     return _tell_all(ordered, case, f"{case.operation.source} hands over to {case.operation.target}")
@@ -139,6 +140,15 @@ def _called_off(case: Case) -> bool:
         return ticket.state.outcome == "aborted"
     told_to_abort = ticket.order is not None and ticket.order.wanted == "abort"
     return told_to_abort and ticket.told.is_answered and ticket.told.failure is not None
+
+
+def _declined(case: Case) -> str:
+    """Why the source will not take this ticket; empty while it may. Once told to abort, it stays told."""
+    ticket = case.view.tickets.get(source_of(case), TicketView())
+    if ticket.order is not None and ticket.order.wanted == "abort":
+        return "the source declined the ticket"
+    failure = ticket.told.failure if ticket.told.is_answered else None
+    return failure.message if failure is not None and not failure.temporary and ticket.state is None else ""
 
 
 def _next_attempt(case: Case) -> Check:
