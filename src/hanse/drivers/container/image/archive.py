@@ -105,7 +105,8 @@ def _read(stream: IO[bytes], reading: _Reading, *, nested: bool) -> None:
                 reading.top.add(name)
             if member.isfile():
                 _read_content(archive, member, reading, nested=nested)
-            archive.members = []  # type: ignore[attr-defined] - else it remembers every entry of a large archive
+            # Else it remembers every entry of a large archive.
+            archive.members = []  # type: ignore[attr-defined]
 
 
 def _read_content(
