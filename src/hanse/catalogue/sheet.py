@@ -39,11 +39,13 @@ class Mistakes:
             self._unlisted += 1
 
     def all(self) -> tuple[RowMistake, ...]:
-        """Everything found, in file order, with a last line for what is not listed."""
+        """Everything found, by file and line, with a last one for what is not listed."""
+        files = list(dict.fromkeys(each.file for each in self.found))
+        ordered = sorted(self.found, key=lambda each: (files.index(each.file), each.line))
         if not self._unlisted:
-            return tuple(self.found)
+            return tuple(ordered)
         rest = RowMistake(file="", line=0, column="", what=f"and {self._unlisted} more mistakes")
-        return (*self.found, rest)
+        return (*ordered, rest)
 
 
 class Row:

@@ -90,15 +90,12 @@ class Bundle:
         return Solution(chosen, found.cost, found.proved)
 
     def near_enough(self, limit_ms: float, one: Site, other: Site) -> bool:
-        """Round-trip time between two sites: measured in either direction, else by distance."""
-        return self.rtt_between(one, other)[0] <= limit_ms
-
-    def rtt_between(self, one: Site, other: Site) -> tuple[float, str]:
-        """Milliseconds and who asserts them."""
-        for key in (f"{one.site}>{other.site}", f"{other.site}>{one.site}"):
-            if key in self._measured:
-                return self._measured[key], "measured"
-        return rtt_ms(one, (other.latitude, other.longitude), {})
+        """Round-trip time between two sites: the worse of what was measured either way, else by distance."""
+        keys = (f"{one.site}>{other.site}", f"{other.site}>{one.site}")
+        measured = [self._measured[key] for key in keys if key in self._measured]
+        if measured:
+            return max(measured) <= limit_ms
+        return rtt_ms(one, (other.latitude, other.longitude), {})[0] <= limit_ms
 
     def _members(self, rule: GroupRequirement) -> tuple[int, ...]:
         return tuple(dict.fromkeys(self._index[name] for name in rule.components))
@@ -189,6 +186,8 @@ class Bundle:
         cells: dict[tuple[str, ...], list[tuple[int, int]]] = {}
         worth: list[Candidate] = []
         for candidate in candidates:
+            if any(scarce[goods][1] == 0 for goods in candidate.bought if goods in scarce):
+                continue
             place = tuple(_key(candidate.site, level) for level in levels)
             cell = cells.setdefault(place, [])
             egress = (candidate.egress or 0) if leaves else 0
@@ -206,11 +205,7 @@ class Bundle:
                 for level, codes in self._codes.items()
             },
             resources=[
-                tuple(
-                    scarce[goods.id][0]
-                    for goods in (candidate.offer, candidate.volume)
-                    if goods is not None and goods.id in scarce
-                )
+                tuple(scarce[goods][0] for goods in candidate.bought if goods in scarce)
                 for candidate in candidates
             ],
         )

@@ -44,6 +44,11 @@ class Candidate:
         return self.offer.id if self.offer else ""
 
     @property
+    def bought(self) -> tuple[str, ...]:
+        """Ids of what it takes one unit of."""
+        return tuple(goods.id for goods in (self.offer, self.volume) if goods)
+
+    @property
     def order(self) -> tuple[int, str, str, str]:
         """Cheapest first, then by names: the tie-break of every plan."""
         return (self.price or 0, self.site.site, self.offer_id, self.volume.id if self.volume else "")

@@ -263,9 +263,11 @@ class _Judge:
         )
 
     def _rtt(self, one: Site, other: Site) -> float:
-        for key in (f"{one.site}>{other.site}", f"{other.site}>{one.site}"):
-            if key in self._catalogue.rtt_ms:
-                return self._catalogue.rtt_ms[key]
+        """Measured, the slower direction of the two where both were; by distance where neither was."""
+        there = self._catalogue.rtt_ms.get(f"{one.site}>{other.site}")
+        back = self._catalogue.rtt_ms.get(f"{other.site}>{one.site}")
+        if there is not None or back is not None:
+            return max(there or 0.0, back or 0.0)
         return _rtt_by_distance((one.latitude, one.longitude), (other.latitude, other.longitude))
 
 
