@@ -84,6 +84,7 @@ class Desk:
                 case SourceRun():
                     run.feed(Restarted(relinquished=run.relinquished()))
                 case TargetRun():
+                    run.start_deadline()
                     run.feed(Restarted(serving=run.is_serving()))
                 case _:
                     run.feed(Restarted())

@@ -21,7 +21,8 @@ class Peers:
 
     def learn(self, order: BaseModel) -> None:
         """Remember every peer that stands anywhere in an order; a site's newer key replaces its older."""
-        fresh = [peer for peer in _peers_in(order) if self._known.get(peer.thumbprint) != peer]
+        named = {peer.thumbprint: peer for peer in _peers_in(order)}
+        fresh = [peer for peer in named.values() if self._known.get(peer.thumbprint) != peer]
         for peer in fresh:
             for thumbprint, other in list(self._known.items()):
                 if other.site == peer.site and thumbprint != peer.thumbprint:
