@@ -151,6 +151,14 @@ def merge(
     )
 
 
+def places_of(catalogue: Catalogue) -> dict[str, tuple[float, float]]:
+    """Latitude and longitude of each city with a site: those of its first site by name."""
+    places: dict[str, tuple[float, float]] = {}
+    for site in sorted(catalogue.sites, key=lambda each: each.site):
+        places.setdefault(site.city, (site.latitude, site.longitude))
+    return dict(sorted(places.items()))
+
+
 def _versioned(catalogue: Catalogue) -> Catalogue:
     return catalogue.model_copy(update={"version": digest_of(canonical_bytes(catalogue))})
 
