@@ -26,11 +26,11 @@ components:
 """
 
 
-def mandate(policy="countries: EU", extra="way_back: 24h", traffic="0"):
+def mandate(policy="countries: EU", extra="way_back: 24h", traffic="0", providers=None):
     text = FILE.replace("POLICY: null", policy).replace("EXTRA", extra).replace("TRAFFIC", traffic)
     read = read_application(text, "app.yaml")
     assert not isinstance(read, Unreadable), read.words()
-    return expand(read.application, read.lines, PLACES)
+    return expand(read.application, read.lines, PLACES, providers=providers)
 
 
 def requirements(made, component):
@@ -140,6 +140,22 @@ def test_a_city_that_no_site_is_in_is_a_mistake_with_its_place():
     assert isinstance(unknown, Unreadable)
     assert (unknown.mistakes[0].line, unknown.mistakes[0].field) == (4, "policy.latency[0].to.city")
     assert unknown.mistakes[0].allowed.startswith("Milan, or ")
+
+
+@pytest.mark.parametrize("field", ["providers", "exclude_providers"])
+def test_a_provider_that_the_catalogue_does_not_know_is_a_mistake(field):
+    unknown = mandate(f"{field}: [hetzner, hetzne]", providers=["aws", "hetzner"])
+    assert isinstance(unknown, Unreadable)
+    assert [one.field for one in unknown.mistakes] == [f"policy.{field}[1]"]
+    assert unknown.mistakes[0].allowed.startswith("hetzner, or ")
+    assert isinstance(mandate(f"{field}: [hetzne]"), Mandate)
+
+
+@pytest.mark.parametrize("most", [True, False])
+def test_the_greatest_and_the_least_that_may_be_written_expand(most):
+    budget, price, traffic = ("1e9", "1000", "1e9") if most else ("0.01", "0", "1e-9")
+    made = mandate(f"budget_eur_per_month: {budget}\n  assume_egress_eur_per_gib: {price}", traffic=traffic)
+    assert isinstance(made, Mandate)
 
 
 def test_a_point_needs_no_catalogue():

@@ -1,28 +1,38 @@
 """From an application to its mandate: everything that must hold, each with the place it came from."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from hanse.model.application.file import Application, ContainerComponent, GroupRule, Place
-from hanse.model.application.mistake import Lines, Mark, Mistake, Unreadable, mark_of
+from hanse.model.application.mistake import Lines, Mark, Mistake, Unreadable, mark_of, shown
 from hanse.model.application.requirement import Demand, GroupRequirement, Mandate, Origin, Traffic
 from hanse.rules.demand import FILE_RULE, Sources, demands_of
 
 MICRO = 1_000_000
+NAME_MAX = 60
 Coordinates = tuple[float, float]
 
 
-def expand(application: Application, lines: Lines, places: Mapping[str, Coordinates]) -> Mandate | Unreadable:
+def expand(
+    application: Application,
+    lines: Lines,
+    places: Mapping[str, Coordinates],
+    *,
+    providers: Collection[str] | None = None,
+) -> Mandate | Unreadable:
     """Every demand and requirement of an application.
 
     `lines` comes from `read_application` and gives requirements their line numbers (may be empty).
-    `places` maps the cities that the catalogue knows to (latitude, longitude). A city that it does not
-    know is a mistake of the file, the only one that needs a catalogue to be seen.
+    `places` maps the cities that the catalogue knows to (latitude, longitude); `providers` are the ids
+    that it knows, None to accept any. A city or a provider that it does not know is a mistake of the
+    file: these are the ones that need a catalogue to be seen.
     """
     known = {city.casefold(): where for city, where in places.items()}
-    mistakes = tuple(_unknown_cities(application, lines, known, tuple(places)))
+    strangers = () if providers is None else _unknown_providers(application, lines, sorted(providers))
+    mistakes = (*strangers, *_unknown_cities(application, lines, known, tuple(places)))
     if mistakes:
-        return Unreadable(place=application.name, mistakes=mistakes)
+        ordered = tuple(sorted(mistakes, key=lambda one: (one.line, one.column)))
+        return Unreadable(place=application.name, mistakes=ordered)
     points = tuple(_point(rule.to, known) for rule in application.policy.latency)
     sources = Sources(application, lines, points)
     demands: list[Demand] = []
@@ -44,24 +54,42 @@ def _point(place: Place, known: Mapping[str, Coordinates]) -> Coordinates:
     return (place.latitude or 0.0, place.longitude or 0.0)
 
 
+def _unknown_providers(application: Application, lines: Lines, known: list[str]) -> Iterator[Mistake]:
+    policy = application.policy
+    for list_name, listed in (
+        ("providers", policy.providers),
+        ("exclude_providers", policy.exclude_providers),
+    ):
+        for index, provider in enumerate(listed or ()):
+            if provider not in known:
+                field = f"policy.{list_name}[{index}]"
+                what = f"the catalogue knows no provider {provider}"
+                yield _mistake(
+                    lines, field, what, f"{_nearest(provider, known)}an id that `hanse providers` lists"
+                )
+
+
 def _unknown_cities(
     application: Application, lines: Lines, known: Mapping[str, Coordinates], cities: tuple[str, ...]
 ) -> Iterator[Mistake]:
     for index, rule in enumerate(application.policy.latency):
         city = rule.to.city
-        if city is None or city.casefold() in known:
-            continue
-        field = f"policy.latency[{index}].to.city"
-        mark = mark_of(lines, field)
-        near = difflib.get_close_matches(city, cities, n=3)
-        allowed = f"{' or '.join(near)}, or " if near else ""
-        yield Mistake(
-            line=mark.line,
-            column=mark.column,
-            field=field,
-            what=f"no site of the catalogue is in a city named {city}, so its position is not known",
-            allowed=f"{allowed}a city of the catalogue, or latitude and longitude in its place",
-        )
+        if city is not None and city.casefold() not in known:
+            what = f"no site of the catalogue is in a city named {shown(city)}, so its position is not known"
+            allowed = (
+                f"{_nearest(city, cities)}a city of the catalogue, or latitude and longitude in its place"
+            )
+            yield _mistake(lines, f"policy.latency[{index}].to.city", what, allowed)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name[:NAME_MAX], known, n=3)
+    return f"{' or '.join(near)}, or " if near else ""
+
+
+def _mistake(lines: Lines, field: str, what: str, allowed: str) -> Mistake:
+    mark = mark_of(lines, field)
+    return Mistake(line=mark.line, column=mark.column, field=field, what=what, allowed=allowed)
 
 
 def _origin(lines: Lines, field: str) -> Origin:
