@@ -30,3 +30,7 @@ def test_layers_hold():
 
 def test_limits_hold():
     run(sys.executable, "tools/tidy.py")
+
+
+def test_pure_rooms_work_without_clock_files_network_or_randomness():
+    run(sys.executable, "tests/parts/poisoned.py")
