@@ -71,7 +71,6 @@ async def test_clients_see_no_error_while_the_service_moves(world: World) -> Non
     await asyncio.sleep(1.5)
     for client in clients:
         await client.finish()
-    print("gap", [round(client.slowest_seconds, 2) for client in clients])
     assert cut == 0
     assert [client.errors for client in clients] == [[], []]
     assert {text for client in clients for text in client.answers} == {"p-a/a1", "p-b/b1"}
