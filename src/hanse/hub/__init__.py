@@ -1,0 +1,1 @@
+"""The hub: commands change the store, the engine walks operations, queries answer."""

@@ -13,6 +13,7 @@ EntryKind = Literal[
     "catalogue-imported",
     "connection-opened",
     "connection-closed",
+    "due-done",
     "hub-started",
     "image-removed",
     "image-stored",

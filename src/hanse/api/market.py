@@ -1,0 +1,86 @@
+"""Routes for people: the market, catalogues, plans, invitations."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field
+
+from hanse.api.access import Asked, TheFace
+from hanse.api.replies import perform, show
+from hanse.hub.commands.catalogue import CatalogueFiles, Imported, import_catalogue
+from hanse.hub.commands.plans import Planned, make_plan
+from hanse.hub.commands.sites import INVITATION_HOURS, Invited, invite
+from hanse.hub.queries.offers import (
+    Filter,
+    OfferPage,
+    ProviderPage,
+    SitePage,
+    list_offers,
+    list_providers,
+    list_sites,
+)
+from hanse.model.shape import Shape
+
+routes = APIRouter()
+
+
+class PlanRequest(Shape):
+    """An application file to plan."""
+
+    file: str
+    """The text of the file."""
+    market: bool = False
+    """Over listed offers too; such a plan cannot be applied."""
+
+
+class InvitationRequest(Shape):
+    """A site to invite."""
+
+    site: str
+    hours: float = Field(default=INVITATION_HOURS, gt=0, le=24 * 30)
+
+
+def read_filter(
+    kind: str = "", country: str = "", where: str = "", limit: int = 100, cursor: str = ""
+) -> Filter:
+    """The query of a list."""
+    return Filter(kind=kind, country=country, where=where, limit=limit, cursor=cursor)
+
+
+Wanted = Annotated[Filter, Depends(read_filter)]
+
+
+@routes.get("/v1/providers", response_model=ProviderPage)
+def providers(request: Request, face: TheFace, wanted: Wanted) -> Response:
+    """Providers by id."""
+    return show(request, list_providers(face.hub, wanted))
+
+
+@routes.get("/v1/sites", response_model=SitePage)
+def sites(request: Request, face: TheFace, wanted: Wanted) -> Response:
+    """Sites by id; `kind=joined` for those that have joined."""
+    return show(request, list_sites(face.hub, wanted))
+
+
+@routes.get("/v1/offers", response_model=OfferPage)
+def offers(request: Request, face: TheFace, wanted: Wanted) -> Response:
+    """Offers by id."""
+    return show(request, list_offers(face.hub, wanted))
+
+
+@routes.post("/v1/catalogues", response_model=Imported)
+def catalogues(face: TheFace, asked: Asked, files: CatalogueFiles) -> Response:
+    """Replace the listed market; refused whole if any row is wrong."""
+    return perform(face.hub, asked, lambda hub: import_catalogue(hub, files))
+
+
+@routes.post("/v1/plans", response_model=Planned)
+def plans(face: TheFace, asked: Asked, wanted: PlanRequest) -> Response:
+    """Plan an application. Buys nothing."""
+    return perform(face.hub, asked, lambda hub: make_plan(hub, wanted.file, market=wanted.market))
+
+
+@routes.post("/v1/invitations", response_model=Invited)
+def invitations(face: TheFace, asked: Asked, wanted: InvitationRequest) -> Response:
+    """A single-use token for one site."""
+    return perform(face.hub, asked, lambda hub: invite(hub, wanted.site, wanted.hours))

@@ -1,0 +1,112 @@
+"""Observations: what sites say, verified by the site's key, the newest of each subject kept."""
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from hanse.hub.context import Change, Hub
+from hanse.hub.membership import require_site, spread_membership
+from hanse.hub.records import ObservedRecord, SiteRecord, Stored, load, pair_key, save
+from hanse.model.market.offer import SiteStatement
+from hanse.model.replica.observation import Observation, StatementState
+from hanse.model.shape import Shape, digest_of
+from hanse.ports import Permanent
+
+
+class RefusedDocument(Shape):
+    """One document that was not taken, and why."""
+
+    index: int
+    code: str
+    message: str
+
+
+class Ingested(Shape):
+    """What became of a batch."""
+
+    taken: int
+    older: int
+    """Already known, or older than what is known: delivering twice does no harm."""
+    refused: tuple[RefusedDocument, ...] = ()
+
+
+def ingest(hub: Hub, site: str, documents: Sequence[str]) -> Ingested:
+    """Keep the newest observation of each subject.
+
+    Raises Permanent(`site-unknown`). A document that is not by the site's key, not about the site or
+    not understood is refused alone.
+    """
+    taken, older, refused = 0, 0, []
+    with hub.change() as change:
+        record = require_site(change.tx, site)
+        for index, document in enumerate(documents):
+            try:
+                observation = _verified(hub, record.value, document)
+            except Permanent as failure:
+                refused.append(RefusedDocument(index=index, code=failure.code, message=failure.message))
+                continue
+            if _keep(change, document, observation):
+                taken += 1
+                record = _take_statement(change, record, observation)
+            else:
+                older += 1
+        seen = record.value.model_copy(update={"last_observed_at": change.now})
+        save(change.tx, "site", site, seen, state="joined", expect=record.version)
+        change.note(
+            "observations-received",
+            f"site/{site}/",
+            documents=[digest_of(document.encode()) for document in documents],
+            taken=taken,
+            refused=len(refused),
+        )
+    return Ingested(taken=taken, older=older, refused=tuple(refused))
+
+
+def _verified(hub: Hub, site: SiteRecord, document: str) -> Observation:
+    payload = hub.signer.verify(document, "hanse-observation", site.certificate_pem)
+    try:
+        observation = Observation.model_validate_json(payload)
+    except ValidationError as error:
+        raise Permanent(
+            "observation-unreadable", f"An observation of {site.site} has another shape: {error}"
+        ) from error
+    if observation.site != site.site or " " in observation.subject:
+        raise Permanent(
+            "observation-of-another", f"{site.site} signed an observation in the name of {observation.site}."
+        )
+    return observation
+
+
+def _keep(change: Change, document: str, observation: Observation) -> bool:
+    key = pair_key(observation.subject, observation.site)
+    known = load(change.tx, "observed", key, ObservedRecord)
+    if known is not None and known.value.observation.sequence >= observation.sequence:
+        return False
+    record = ObservedRecord(document=document, observation=observation, received_at=change.now)
+    save(change.tx, "observed", key, record, expect=known.version if known else 0)
+    return True
+
+
+def _take_statement(change: Change, site: Stored[SiteRecord], observation: Observation) -> Stored[SiteRecord]:
+    if not isinstance(observation.state, StatementState):
+        return site
+    statement = observation.state.statement
+    if not _speaks_for_itself(site.key, statement) or statement == site.value.statement:
+        return site
+    before = site.value.peer()
+    value = site.value.model_copy(update={"statement": statement})
+    save(change.tx, "site", site.key, value, state="joined", expect=site.version)
+    change.note("site-stated", f"site/{site.key}/", offers=len(statement.offers), runs=list(statement.runs))
+    if value.peer() != before:
+        spread_membership(change)
+    return Stored(site.key, value, site.version + 1, site.state)
+
+
+def _speaks_for_itself(site: str, statement: SiteStatement) -> bool:
+    """A site cannot state another site, another provider, or offers elsewhere."""
+    provider = site.partition("/")[0]
+    return (
+        statement.site.site == site
+        and statement.provider.provider == provider == statement.site.provider
+        and all(offer.site == site for offer in statement.offers)
+    )

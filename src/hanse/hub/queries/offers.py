@@ -1,0 +1,173 @@
+"""Providers, sites and offers, in pages that stay right while the market changes."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from hanse.hub.context import Hub
+from hanse.hub.planning.market import current_catalogue
+from hanse.hub.records import SiteRecord, load_all
+from hanse.model.market.offer import Catalogue, Offer, Provider, Site
+from hanse.model.shape import MicroEur, Moment, Shape, SiteId
+from hanse.ports import Permanent
+
+PAGE_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to list. `where`: every word must occur in an id, a name or a city."""
+
+    kind: str = ""
+    country: str = ""
+    where: str = ""
+    limit: int = 100
+    cursor: str = ""
+
+
+class Page(Shape):
+    """A page; pass `next` as `cursor` for the following one."""
+
+    catalogue_version: str
+    total: int
+    """Rows that the filter leaves, over all pages."""
+    next: str | None = None
+
+
+class ProviderPage(Page):
+    """Providers by id."""
+
+    providers: tuple[Provider, ...]
+
+
+class ListedSite(Site):
+    """A site, and whether it has joined this hub."""
+
+    joined: bool
+    runs: tuple[str, ...] = ()
+    endpoint_micro_eur_per_month: MicroEur | None = None
+    last_seen_at: Moment | None = None
+    thumbprint: str = ""
+    not_enforced: tuple[str, ...] = ()
+    data_address: str = ""
+
+
+class SitePage(Page):
+    """Sites by id."""
+
+    sites: tuple[ListedSite, ...]
+
+
+class OfferPage(Page):
+    """Offers by id."""
+
+    offers: tuple[Offer, ...]
+    countries: dict[SiteId, str]
+    """Country of each site on the page."""
+
+
+RowT = TypeVar("RowT")
+
+
+def list_providers(hub: Hub, wanted: Filter) -> ProviderPage:
+    """Raises Permanent(`cursor-unknown`)."""
+    catalogue = current_catalogue(hub)
+    rows = [
+        each
+        for each in catalogue.providers
+        if _in_country(wanted, each.country) and _named(wanted, each.provider, each.name)
+    ]
+    page, following = _page(rows, lambda each: each.provider, wanted)
+    return ProviderPage(
+        catalogue_version=catalogue.version, total=len(rows), next=following, providers=tuple(page)
+    )
+
+
+def list_sites(hub: Hub, wanted: Filter) -> SitePage:
+    """Raises Permanent(`cursor-unknown`). `kind`: `datacentre`, `micro`, `edge`, or `joined`."""
+    catalogue = current_catalogue(hub)
+    with hub.look() as tx:
+        joined = {each.key: each.value for each in load_all(tx, "site", SiteRecord, state="joined")}
+    sites = {each.site: each for each in catalogue.sites}
+    rows = [
+        _listed_site(hub, each, catalogue, joined.get(each.site))
+        for each in sites.values()
+        if _in_country(wanted, each.country) and _named(wanted, each.site, each.city)
+    ]
+    rows = [
+        each for each in rows if wanted.kind in ("", each.kind) or (wanted.kind == "joined" and each.joined)
+    ]
+    page, following = _page(rows, lambda each: each.site, wanted)
+    return SitePage(catalogue_version=catalogue.version, total=len(rows), next=following, sites=tuple(page))
+
+
+def list_offers(hub: Hub, wanted: Filter) -> OfferPage:
+    """Raises Permanent(`cursor-unknown`). `kind` is the offer's."""
+    catalogue = current_catalogue(hub)
+    sites = {each.site: each for each in catalogue.sites}
+    rows = [
+        each
+        for each in catalogue.offers
+        if wanted.kind in ("", each.kind)
+        and _in_country(wanted, sites[each.site].country)
+        and _named(wanted, each.id, sites[each.site].city)
+    ]
+    page, following = _page(rows, lambda each: each.id, wanted)
+    return OfferPage(
+        catalogue_version=catalogue.version,
+        total=len(rows),
+        next=following,
+        offers=tuple(page),
+        countries={each.site: sites[each.site].country for each in page},
+    )
+
+
+def _listed_site(hub: Hub, site: Site, catalogue: Catalogue, record: SiteRecord | None) -> ListedSite:
+    known: dict[str, Any] = {}
+    if record is not None:
+        seen = [each for each in (record.last_observed_at, hub.seen.get(site.site)) if each is not None]
+        known = {
+            "thumbprint": record.thumbprint,
+            "last_seen_at": max(seen, default=None),
+            "not_enforced": record.statement.not_enforced if record.statement else (),
+            "data_address": record.statement.data_address if record.statement else "",
+        }
+    return ListedSite(
+        **site.model_dump(),
+        joined=record is not None,
+        runs=catalogue.runs.get(site.site, ()),
+        endpoint_micro_eur_per_month=catalogue.endpoint_micro_eur_per_month.get(site.site),
+        **known,
+    )
+
+
+def _in_country(wanted: Filter, country: str) -> bool:
+    return not wanted.country or country == wanted.country.upper()
+
+
+def _named(wanted: Filter, *texts: str) -> bool:
+    together = " ".join(texts).casefold()
+    return all(word in together for word in wanted.where.casefold().split())
+
+
+def _page(
+    rows: Sequence[RowT], key: Callable[[RowT], str], wanted: Filter
+) -> tuple[Sequence[RowT], str | None]:
+    """The rows after the cursor's key, and the cursor for those that follow."""
+    after = _decode(wanted.cursor)
+    ordered = sorted((row for row in rows if key(row) > after), key=key)
+    limit = max(1, min(wanted.limit, PAGE_MAX))
+    page = ordered[:limit]
+    more = len(ordered) > limit
+    return page, (base64.urlsafe_b64encode(key(page[-1]).encode()).decode() if more else None)
+
+
+def _decode(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, ValueError) as error:
+        raise Permanent(
+            "cursor-unknown", f"{cursor!r} is no cursor of this list. Start again without one."
+        ) from error

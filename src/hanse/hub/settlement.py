@@ -1,0 +1,259 @@
+"""What an operation that has ended means for its application: placements, holds, way back, state."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from hanse.hub.context import Change
+from hanse.hub.records import (
+    ApplicationRecord,
+    ComponentRecord,
+    DueRecord,
+    MoveRecord,
+    OrderedRecord,
+    Stored,
+    load,
+    load_all,
+    pair_key,
+    save,
+)
+from hanse.hub.spec import key_of
+from hanse.hub.views import component_view
+from hanse.model.replica.operation import Operation
+from hanse.model.replica.order import HoldOrder
+from hanse.ports import Permanent, Transaction
+
+UNDER_WAY = ("ordering", "open", "stuck")
+"""Store states of operations that have not ended."""
+
+
+def operations_under_way(tx: Transaction, application: str) -> Sequence[Stored[Operation]]:
+    """Operations of an application that have not ended."""
+    found = [stored for state in UNDER_WAY for stored in load_all(tx, "operation", Operation, state=state)]
+    return [stored for stored in found if stored.value.key.application == application]
+
+
+def require_application(tx: Transaction, name: str) -> Stored[ApplicationRecord]:
+    """The application. Raises Permanent(`application-unknown`)."""
+    stored = load(tx, "application", name, ApplicationRecord)
+    if stored is None:
+        raise Permanent(
+            "application-unknown", f"There is no application {name} here. `hanse status` lists what there is."
+        )
+    return stored
+
+
+def require_idle(tx: Transaction, name: str, what: str) -> Stored[ApplicationRecord]:
+    """The running application with nothing under way. Raises Permanent(`application-busy`, …)."""
+    stored = require_application(tx, name)
+    busy = operations_under_way(tx, name)
+    if busy:
+        others = ", ".join(f"{other.value.kind} {other.value.key.component} ({other.key})" for other in busy)
+        raise Permanent(
+            "application-busy",
+            f"{name} cannot {what} now: {others} is not finished. See `hanse status {name}`; "
+            "wait, or abort it with `hanse abort OPERATION`.",
+        )
+    if stored.state != "running":
+        why = f" ({stored.value.reason})" if stored.value.reason else ""
+        raise Permanent("application-not-running", f"{name} is {stored.state}{why}, so it cannot {what}.")
+    return stored
+
+
+def save_application(
+    change: Change, stored: Stored[ApplicationRecord], value: ApplicationRecord, state: str = ""
+) -> Stored[ApplicationRecord]:
+    """Write an application back; the state stays unless one is named."""
+    now_in = state or stored.state
+    value = value.model_copy(update={"changed_at": change.now})
+    save(change.tx, "application", stored.key, value, state=now_in, expect=stored.version)
+    return Stored(stored.key, value, stored.version + 1, now_in)
+
+
+def release_hold(change: Change, hold: str, site: str) -> None:
+    """Give capacity back. Nothing happens for an empty name or a hold that was released before."""
+    ordered = load(change.tx, "ordered", pair_key(f"hold/{hold}", site), OrderedRecord) if hold else None
+    if ordered is not None and isinstance(ordered.value.order, HoldOrder):
+        change.order(site, ordered.value.order.model_copy(update={"wanted": "released"}))
+
+
+def settle(change: Change, operation: Operation) -> None:
+    """Carry the end of an operation (`done` or `aborted`) into its application."""
+    stored = require_application(change.tx, operation.key.application)
+    done = operation.state == "done"
+    match operation.kind:
+        case "deploy":
+            _deployed(change, stored, operation) if done else _deploy_aborted(change, stored, operation)
+        case "move":
+            _moved(change, stored, operation) if done else _move_aborted(change, operation)
+        case "drop" if done:
+            _dropped(change, stored, operation)
+        case "retire" if done:
+            _retired(change, stored, operation)
+        case _:
+            pass
+
+
+def _with_component(record: ApplicationRecord, name: str, component: ComponentRecord) -> ApplicationRecord:
+    return record.model_copy(update={"components": {**record.components, name: component}})
+
+
+def _component_of(record: ApplicationRecord, operation: Operation) -> tuple[str, ComponentRecord]:
+    name = operation.key.component
+    return name, record.components[name]
+
+
+def _highest_epoch(change: Change, record: ApplicationRecord, component: str) -> int:
+    return component_view(change.tx, record, component).highest_epoch()
+
+
+def _deployed(change: Change, stored: Stored[ApplicationRecord], operation: Operation) -> None:
+    name, component = _component_of(stored.value, operation)
+    epoch = _highest_epoch(change, stored.value, name)
+    now = component.model_copy(update={"primary": operation.target, "epoch": epoch})
+    others = [
+        other for other in operations_under_way(change.tx, stored.key) if other.key != operation.operation
+    ]
+    runs = stored.state == "ordering" and not others
+    save_application(
+        change, stored, _with_component(stored.value, name, now), "running" if runs else stored.state
+    )
+
+
+def _deploy_aborted(change: Change, stored: Stored[ApplicationRecord], operation: Operation) -> None:
+    """One component of a purchase will not run, so nothing of it shall: all or nothing."""
+    if stored.state != "ordering":
+        return
+    reason = f"deploying {operation.key.component} was aborted" + (
+        f": {operation.reason}" if operation.reason else ""
+    )
+    value = stored.value.model_copy(update={"reason": reason})
+    stored = save_application(change, stored, value, "retiring")
+    for other in operations_under_way(change.tx, stored.key):
+        if other.key != operation.operation:
+            wanted = other.value.model_copy(update={"abort_wanted": True})
+            save(change.tx, "operation", other.key, wanted, state=other.state, expect=other.version)
+    begin_retirement(change, stored, erase_now=True, tried=operation.key.component)
+
+
+def begin_retirement(
+    change: Change, stored: Stored[ApplicationRecord], *, erase_now: bool, tried: str = ""
+) -> tuple[str, ...]:
+    """Open a retire operation for each component; consumers end first. Returns their ids.
+
+    `tried`: a component whose deploy was aborted; nothing stands there any more.
+    """
+    record = stored.value
+    names = {
+        component: f"op-{change.tx.next_number('operation')}"
+        for component in sorted(record.components)
+        if component != tried
+    }
+    for component, name in names.items():
+        wanted = record.application.components[component]
+        consumers = _consumers(record, component)
+        operation = Operation(
+            operation=name,
+            kind="retire",
+            key=key_of(record.name, component),
+            component_kind=wanted.kind,
+            mandate=record.mandate_digest,
+            after=tuple(names[consumer] for consumer in consumers if consumer in names),
+            source=record.components[component].primary or record.components[component].placement.site,
+            leave=True,
+            erase_now=erase_now,
+            retrieval_seconds=wanted.retrieval_seconds,
+            started_at=change.now,
+        )
+        save(change.tx, "operation", name, operation, state="open", expect=0)
+    if not names:
+        _end_if_empty(change, stored)
+    return tuple(names.values())
+
+
+def _consumers(record: ApplicationRecord, component: str) -> tuple[str, ...]:
+    from_file = record.application.components
+    return tuple(
+        name
+        for name in sorted(from_file)
+        if any(use.component == component for use in getattr(from_file[name], "uses", ()))
+    )
+
+
+def _moved(change: Change, stored: Stored[ApplicationRecord], operation: Operation) -> None:
+    name, component = _component_of(stored.value, operation)
+    move = load(change.tx, "move", operation.operation, MoveRecord)
+    if move is None:
+        raise Permanent("move-unknown", f"{operation.operation} has no record of what it moves.")
+    update: dict[str, object] = {
+        "primary": operation.target,
+        "epoch": _highest_epoch(change, stored.value, name),
+        "placement": move.value.placement,
+        "hold": move.value.hold,
+        "way_back_site": None,
+        "way_back_until": None,
+        "way_back_placement": None,
+        "way_back_hold": "",
+        "grants": (),
+    }
+    if operation.leave or operation.way_back_seconds <= 0:
+        release_hold(change, component.hold, component.placement.site)
+    else:
+        until = change.now + timedelta(seconds=operation.way_back_seconds)
+        update |= {
+            "way_back_site": operation.source,
+            "way_back_until": until,
+            "way_back_placement": component.placement,
+            "way_back_hold": component.hold,
+        }
+        due = DueRecord(what="way-back", due=until, application=stored.key, component=name)
+        remember_due(change, due)
+    now = component.model_copy(update=update)
+    save_application(change, stored, _with_component(stored.value, name, now))
+
+
+def remember_due(change: Change, due: DueRecord) -> None:
+    """Wake the engine for this at its moment."""
+    key = f"{due.due.isoformat()} {due.application} {due.component} {due.what} {due.id}"
+    if change.tx.get("due", key) is None:
+        save(change.tx, "due", key, due, expect=0)
+
+
+def _move_aborted(change: Change, operation: Operation) -> None:
+    move = load(change.tx, "move", operation.operation, MoveRecord)
+    if move is not None and move.value.hold_is_new:
+        release_hold(change, move.value.hold, move.value.placement.site)
+
+
+def _dropped(change: Change, stored: Stored[ApplicationRecord], operation: Operation) -> None:
+    name, component = _component_of(stored.value, operation)
+    if component.way_back_site != operation.source:
+        return
+    release_hold(change, component.way_back_hold, component.way_back_site or "")
+    update = {
+        "way_back_site": None,
+        "way_back_until": None,
+        "way_back_placement": None,
+        "way_back_hold": "",
+    }
+    now = component.model_copy(update=update)
+    save_application(change, stored, _with_component(stored.value, name, now))
+
+
+def _retired(change: Change, stored: Stored[ApplicationRecord], operation: Operation) -> None:
+    name, component = _component_of(stored.value, operation)
+    release_hold(change, component.hold, component.placement.site)
+    release_hold(change, component.way_back_hold, component.way_back_site or "")
+    gone = {"primary": None, "way_back_site": None, "way_back_hold": "", "hold": "", "grants": ()}
+    now = component.model_copy(update=gone)
+    stored = save_application(change, stored, _with_component(stored.value, name, now))
+    others = operations_under_way(change.tx, stored.key)
+    if all(other.key == operation.operation for other in others):
+        _end_if_empty(change, stored)
+
+
+def _end_if_empty(change: Change, stored: Stored[ApplicationRecord]) -> None:
+    for component in (*stored.value.components.values(), *stored.value.endpoints.values()):
+        release_hold(change, component.hold, component.placement.site)
+    ended = "declined" if stored.value.reason else "ended"
+    save_application(change, stored, stored.value, ended)
+    change.note("application-ended", f"application/{stored.key}/", reason=stored.value.reason)

@@ -1,0 +1,125 @@
+"""The snapshot that a step looks at, read from what was ordered and what was observed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hanse.hub.context import ERA
+from hanse.hub.membership import joined_market, peers_of
+from hanse.hub.records import ApplicationRecord, ObservedRecord, OrderedRecord, load_all
+from hanse.hub.spec import consumers_of, key_of, spec_of, used_by
+from hanse.model.application.file import ContainerComponent
+from hanse.model.replica.instruction import Generation
+from hanse.model.replica.observation import CutOverState, Observation, ReplicaState, RouteState
+from hanse.model.replica.operation import Operation
+from hanse.model.replica.order import ReplicaOrder, RouteOrder, TicketOrder
+from hanse.model.shape import Shape
+from hanse.ports import Transaction
+from hanse.replicas.view import ComponentView, EndpointView, ReplicaView, TicketView, Told, View
+
+StateT = TypeVar("StateT", bound=Shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The newest order and the newest observation of one subject at one site."""
+
+    ordered: OrderedRecord | None
+    observed: Observation | None
+
+    def state(self, shape: type[StateT]) -> StateT | None:
+        """The observed state, if it is of this kind."""
+        found = self.observed.state if self.observed else None
+        return found if isinstance(found, shape) else None
+
+    def told(self) -> Told:
+        """How far the site is with the order."""
+        ordered, observed = self.ordered, self.observed
+        return Told(
+            ordered=Generation(era=ERA, number=ordered.generation) if ordered else None,
+            ordered_at=ordered.issued_at if ordered else None,
+            answered=observed.generation if observed else None,
+            failure=observed.failure if observed else None,
+        )
+
+
+def known_about(tx: Transaction, subject: str) -> Mapping[str, Known]:
+    """Everything known of a subject, by site."""
+    ordered = {
+        stored.value.site: stored.value
+        for stored in load_all(tx, "ordered", OrderedRecord, prefix=f"{subject} ")
+    }
+    observed = {
+        stored.value.observation.site: stored.value.observation
+        for stored in load_all(tx, "observed", ObservedRecord, prefix=f"{subject} ")
+    }
+    return {
+        site: Known(ordered.get(site), observed.get(site))
+        for site in sorted(ordered.keys() | observed.keys())
+    }
+
+
+def view_of(tx: Transaction, record: ApplicationRecord, operation: Operation) -> View:
+    """What `replicas.step` may look at for this operation."""
+    application, component = record.application, operation.key.component
+    return View(
+        component=component_view(tx, record, component),
+        spec=spec_of(application, component),
+        peers=peers_of(tx),
+        uses=_views(tx, record, used_by(application, component)),
+        consumers=_views(tx, record, consumers_of(application, component)),
+        endpoint=endpoint_view(tx, record, component),
+        tickets=_tickets(tx, operation.ticket),
+        reach=joined_market(tx).reach,
+    )
+
+
+def component_view(tx: Transaction, record: ApplicationRecord, component: str) -> ComponentView:
+    """A component and all its replicas that were ever ordered."""
+    key = key_of(record.name, component)
+    replicas = {}
+    for site, known in known_about(tx, f"replica/{key}").items():
+        order = known.ordered.order if known.ordered else None
+        replicas[site] = ReplicaView(
+            order=order if isinstance(order, ReplicaOrder) else None,
+            state=known.state(ReplicaState),
+            told=known.told(),
+        )
+    return ComponentView(key=key, kind=record.application.components[component].kind, replicas=replicas)
+
+
+def endpoint_view(tx: Transaction, record: ApplicationRecord, component: str) -> EndpointView | None:
+    """The separate endpoint of an exposed component; None where it is not exposed."""
+    wanted, placed = record.application.components[component], record.endpoints.get(component)
+    if not isinstance(wanted, ContainerComponent) or wanted.expose is None or placed is None:
+        return None
+    known = known_about(tx, f"route/{record.name}/{component}").get(placed.placement.site, Known(None, None))
+    order = known.ordered.order if known.ordered else None
+    return EndpointView(
+        site=placed.placement.site,
+        protocol=wanted.expose.protocol,
+        listen_port=wanted.expose.listen_port,
+        order=order if isinstance(order, RouteOrder) else None,
+        state=known.state(RouteState),
+        told=known.told(),
+    )
+
+
+def _views(
+    tx: Transaction, record: ApplicationRecord, components: Sequence[str]
+) -> tuple[ComponentView, ...]:
+    return tuple(component_view(tx, record, component) for component in components)
+
+
+def _tickets(tx: Transaction, ticket: str | None) -> dict[str, TicketView]:
+    if ticket is None:
+        return {}
+    found = {}
+    for site, known in known_about(tx, f"ticket/{ticket}").items():
+        order = known.ordered.order if known.ordered else None
+        found[site] = TicketView(
+            order=order if isinstance(order, TicketOrder) else None,
+            state=known.state(CutOverState),
+            told=known.told(),
+        )
+    return found
