@@ -1,4 +1,4 @@
-"""What a hub would order: a bucket at one site, followed and taken over by another, used by a web container."""
+"""What a hub would order: a bucket at one site, followed by another, used by a web container."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -142,8 +142,7 @@ class Line:
         self._need_hub()
         until = asyncio.get_running_loop().time() + wait_seconds
         while True:
-            newest = {subject: item for subject, item in self.world.orders[self.site].items()}
-            found = sorted(item for item in newest.values() if item[0] > since)
+            found = sorted(item for item in self.world.orders[self.site].values() if item[0] > since)
             if found or asyncio.get_running_loop().time() >= until:
                 return [document for _, document in found]
             await asyncio.sleep(0.1)

@@ -159,7 +159,7 @@ def arm(world: World, site: str, kill_at: int) -> None:
         nonlocal count
         count += 1
         if count == kill_at:
-            asyncio.ensure_future(restart())
+            world.tasks["restart"] = asyncio.ensure_future(restart())
         if count >= kill_at:
             raise asyncio.CancelledError
 
@@ -168,6 +168,7 @@ def arm(world: World, site: str, kill_at: int) -> None:
         journal.before_put = lambda _table, _key: None
         await asyncio.sleep(2.0)
         world.start(site)
+        del world.tasks["restart"]
 
     journal.before_put = before_put
 

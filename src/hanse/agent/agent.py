@@ -8,13 +8,13 @@ from hanse.agent.capacity import Capacity
 from hanse.agent.cutover.desk import Desk
 from hanse.agent.cutover.papers import Papers
 from hanse.agent.cutover.run import Office
-from hanse.agent.inbox import Inbox
-from hanse.agent.outbox import Outbox
 from hanse.agent.parts import Parts
 from hanse.agent.place.addresses import Addresses
 from hanse.agent.place.peers import Peers
 from hanse.agent.place.reach import Reach
 from hanse.agent.place.words import Statement, tell_failure
+from hanse.agent.post.inbox import Inbox
+from hanse.agent.post.outbox import Outbox
 from hanse.agent.reconcile import Reconciler
 from hanse.agent.replica.bindings import Bindings
 from hanse.agent.replica.grants import Grants
@@ -40,9 +40,9 @@ _NETWORK_SECONDS = 5.0
 class Agent:
     """One site's agent. `run` never returns by itself; cancel it and nothing that it holds stops."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, peers: Peers | None = None) -> None:
         self.parts = parts
-        self.peers = Peers(parts.journal)
+        self.peers = peers or Peers(parts.journal)
         self.outbox = Outbox(parts)
         self.memory = Memory(parts.journal)
         self.capacity = Capacity(parts, self.outbox)
@@ -63,7 +63,7 @@ class Agent:
         )
         self.roles = Roles(rooms)
         papers = Papers(parts)
-        self.desk = Desk(Office(rooms, self.roles, papers, self.inbox, self.outbox, self._wake))
+        self.desk = Desk(Office(rooms, self.roles, papers, self.inbox, self.outbox, self.peers, self._wake))
         self._reconciler = Reconciler(parts, self.inbox, self.outbox, self._keepers(), self._tell)
         self._is_recovered = False
 

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from hanse.agent.outbox import Outbox
 from hanse.agent.parts import Parts
 from hanse.agent.place.file import OfferEntry, SiteFile, micro_eur, month_price
+from hanse.agent.post.outbox import Outbox
 from hanse.model.replica.instruction import Instruction
 from hanse.model.replica.observation import HoldState
 from hanse.model.replica.order import HoldLine, HoldOrder

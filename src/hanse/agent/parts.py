@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hanse.agent.place.file import SiteFile
 from hanse.drivers.contract import Driver, Router
 from hanse.model.replica.spec import Peer
-from hanse.ports import Carrier, Clock, Journal, Random, Sealer, Signer
+from hanse.ports import Carrier, Clock, Journal, Permanent, Random, Sealer, Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,10 @@ class Identity:
     certificate_file: str
     """Own self-signed certificate, for TLS to other sites' streams."""
     key_file: str
+
+
+def _no_problem() -> Permanent | None:
+    return None
 
 
 def _always_free(address: str, port: int) -> bool:  # noqa: ARG001
@@ -41,8 +45,10 @@ class Parts:
     drivers: Mapping[str, Driver]
     """By kind of component."""
     site_file: Callable[[], SiteFile]
-    """The site file as it is now. Raises Permanent(`file-unreadable`)."""
+    """The site file in force: the last one that could be read."""
     pin: Callable[[Peer], str]
     """Path of a file that holds the peer's pinned certificate."""
+    site_file_problem: Callable[[], Permanent | None] = _no_problem
+    """What is wrong with the site file as it stands now."""
     port_is_free: Callable[[str, int], bool] = _always_free
     """Whether nobody listens at (IP, port) of this machine."""

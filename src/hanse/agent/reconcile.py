@@ -5,9 +5,9 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
-from hanse.agent.inbox import Inbox
-from hanse.agent.outbox import Outbox
 from hanse.agent.parts import Parts
+from hanse.agent.post.inbox import Inbox
+from hanse.agent.post.outbox import Outbox
 from hanse.agent.waiting import Bell, backoff_seconds
 from hanse.model.replica.instruction import Instruction
 from hanse.model.replica.observation import Failure

@@ -1,6 +1,6 @@
 """Endpoints that this site carries for components, wherever those run."""
 
-from hanse.agent.outbox import Outbox
+from hanse.agent.post.outbox import Outbox
 from hanse.agent.replica.network import Network
 from hanse.model.replica.instruction import Instruction
 from hanse.model.replica.observation import RouteState

@@ -173,6 +173,7 @@ class Desk:
 
     def _admit(self, part: Part, ticket: Ticket, document: str, *, begin: bool) -> Run:
         """A new part, written as used before anything is done; refused ones are kept as aborted."""
+        self._office.peers.learn(ticket)
         admitted = self._judge(part, ticket)
         if isinstance(admitted, Refused):
             run = self._add(Page(part, _called_off(part, ticket, admitted.message), document))

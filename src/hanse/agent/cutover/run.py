@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from hanse.agent.cutover.papers import Page, Papers
-from hanse.agent.inbox import Inbox
-from hanse.agent.outbox import Outbox
+from hanse.agent.place.peers import Peers
+from hanse.agent.post.inbox import Inbox
+from hanse.agent.post.outbox import Outbox
 from hanse.agent.replica.roles import Roles, Rooms
 from hanse.agent.waiting import Bell
 from hanse.model.replica.observation import Failure
@@ -35,6 +36,7 @@ class Office:
     papers: Papers
     inbox: Inbox
     outbox: Outbox
+    peers: Peers
     wake: Wake
 
 

@@ -66,6 +66,8 @@ class DataEntry(Shape):
 
     address: str = ""
     """IP or host name that other sites can connect to; empty: none, so nothing with state can move."""
+    listen: str = ""
+    """IP of this machine to listen at, where it differs from `address` (a site behind NAT)."""
     channel_port: int = Field(default=7199, ge=1024, le=65535)
     stream_ports: PortRange = PortRange(first=7200, last=7299)
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from hanse.agent.outbox import Outbox
 from hanse.agent.parts import Parts
+from hanse.agent.post.outbox import Outbox
 from hanse.model.replica.instruction import Instruction
 from hanse.model.replica.observation import ReachState
 from hanse.model.replica.order import ReachOrder

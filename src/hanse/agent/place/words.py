@@ -1,9 +1,9 @@
 """What the site says of itself, and how it says that an order is not met."""
 
 from hanse.agent.capacity import Capacity
-from hanse.agent.outbox import Outbox
 from hanse.agent.parts import Parts
 from hanse.agent.place.file import SiteFile, statement_of
+from hanse.agent.post.outbox import Outbox
 from hanse.agent.waiting import Bell
 from hanse.model.market.offer import SiteStatement
 from hanse.model.replica.instruction import Instruction
@@ -17,7 +17,6 @@ from hanse.model.replica.observation import (
     StatementState,
 )
 from hanse.model.replica.order import HoldOrder, ReachOrder, RouteOrder, TicketOrder
-from hanse.ports import Permanent
 
 SUBJECT = "statement"
 _PROBE_SECONDS = 300.0
@@ -34,7 +33,6 @@ class Statement:
         self._probed_at: float | None = None
         self._runs: tuple[str, ...] = ()
         self._not_enforced: tuple[str, ...] = ()
-        self._last: SiteStatement | None = None
 
     def ring(self) -> None:
         """Something changed; say it soon."""
@@ -47,15 +45,12 @@ class Statement:
     async def say(self) -> None:
         """The statement as it is now. An unreadable site file keeps the last one standing, with words."""
         await self._probe()
-        try:
-            statement = self._statement(self._parts.site_file())
-        except Permanent as error:
-            if self._last is not None:
-                failure = Failure(code=error.code, message=error.message, temporary=False)
-                self._outbox.say(SUBJECT, StatementState(statement=self._last), None, failure)
-            return
-        self._last = statement
-        self._outbox.say(SUBJECT, StatementState(statement=statement), None)
+        problem = self._parts.site_file_problem()
+        failure = None
+        if problem is not None:
+            failure = Failure(code=problem.code, message=problem.message, temporary=False)
+        statement = self._statement(self._parts.site_file())
+        self._outbox.say(SUBJECT, StatementState(statement=statement), None, failure)
 
     def _statement(self, site_file: SiteFile) -> SiteStatement:
         as_of = self._parts.clock.now().date().isoformat()

@@ -22,6 +22,7 @@ class Grants:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._journal = parts.journal
+        self._enforced: dict[ReplicaKey, tuple[Credential, ...]] = {}
 
     def settle(self, replica: Replica, ordered: Sequence[Grant], driver: Driver) -> datetime | None:
         """Make what is missing, take away what is not ordered or has expired; next expiry, if any."""
@@ -35,10 +36,12 @@ class Grants:
                 self._journal.delete(_TABLE, _row(replica.key, name))
         return min((grant.expires_at for grant in live if grant.expires_at is not None), default=None)
 
-    async def enforce(self, key: ReplicaKey, driver: Driver) -> None:
-        """Let the driver accept exactly the credentials of this replica."""
-        if isinstance(driver, Granting):
-            await driver.grant(key, self.credentials(key))
+    async def enforce(self, key: ReplicaKey, driver: Driver, *, again: bool = False) -> None:
+        """Let the driver accept exactly the credentials of this replica; `again`: even if it was told."""
+        wanted = self.credentials(key)
+        if isinstance(driver, Granting) and (again or self._enforced.get(key) != wanted):
+            await driver.grant(key, wanted)
+            self._enforced[key] = wanted
 
     def credentials(self, key: ReplicaKey) -> tuple[Credential, ...]:
         """Every credential of a replica, by name."""
@@ -82,6 +85,7 @@ class Grants:
 
     def forget(self, key: ReplicaKey) -> None:
         """Nothing of a replica's credentials is left here."""
+        self._enforced.pop(key, None)
         for name, _ in self._entries(key):
             self._journal.delete(_TABLE, _row(key, name))
 

@@ -112,7 +112,7 @@ class Roles:
             replica = rooms.memory.save(
                 replica.model_copy(update={"clients": served.clients, "followers": followers})
             )
-        await rooms.grants.enforce(replica.key, driver)
+        await rooms.grants.enforce(replica.key, driver, again=True)
         await rooms.network.open(replica.key)
         self._applied[replica.key] = (replica.spec, replica.epoch, environment)
         return replica
@@ -177,11 +177,13 @@ class Roles:
     async def _fenced(self, task: Task) -> float | None:
         rooms = self._rooms
         rooms.follower.forget(task.key)
-        await rooms.network.close(task.key, DRAIN_SECONDS)
-        position = await task.driver.fence(task.key)
-        self._applied.pop(task.key, None)
-        replica = self._become(task, ReplicaRole.FENCED)
-        if replica.position != position:
+        held = await task.driver.look(task.key)
+        is_fenced = held.role is ReplicaRole.FENCED and held.alive
+        if not (is_fenced and task.replica.role is ReplicaRole.FENCED and task.replica.position):
+            await rooms.network.close(task.key, DRAIN_SECONDS)
+            position = await task.driver.fence(task.key)
+            self._applied.pop(task.key, None)
+            replica = self._become(task, ReplicaRole.FENCED)
             rooms.memory.save(replica.model_copy(update={"position": position}))
         await rooms.network.hold()
         rooms.voice.say(task.key, ready=True)

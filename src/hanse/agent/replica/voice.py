@@ -1,7 +1,7 @@
 """What is said of a replica: its state as it is now, whatever was ordered."""
 
-from hanse.agent.outbox import Outbox
 from hanse.agent.parts import Parts
+from hanse.agent.post.outbox import Outbox
 from hanse.agent.replica.grants import Grants
 from hanse.agent.replica.memory import Memory, Replica
 from hanse.agent.replica.network import Network

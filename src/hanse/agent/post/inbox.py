@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hanse.agent.outbox import Outbox
 from hanse.agent.parts import Parts
 from hanse.agent.place.peers import Peers
+from hanse.agent.post.outbox import Outbox
 from hanse.model.replica.instruction import Generation, Instruction
 from hanse.model.replica.observation import Declined, Failure
 from hanse.model.replica.order import subject_of

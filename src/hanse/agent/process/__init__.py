@@ -1,0 +1,1 @@
+"""An agent as processes on a real machine: its parent, its beginning, its end."""

@@ -1,0 +1,87 @@
+"""Ending what runs at a site, on purpose: the agent's parts, and what is said about each."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from hanse.agent.parts import Parts
+from hanse.agent.replica.memory import Memory, Replica
+from hanse.drivers.contract import Driver
+from hanse.model.replica.role import ReplicaRole
+from hanse.ports import Permanent, Temporary
+
+
+@runtime_checkable
+class Disposable(Protocol):
+    """A driver with more to clear away than its replicas."""
+
+    async def dispose(self) -> None:
+        """Remove everything of the driver at this site."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of one thing."""
+
+    what: str
+    done: str
+    is_ended: bool = True
+
+
+def placed(parts: Parts) -> list[str]:
+    """What still stands at this site, in words."""
+    replicas = [
+        f"{replica.key} ({replica.spec.kind}, {replica.role})"
+        for replica in Memory(parts.journal).all()
+        if replica.role is not ReplicaRole.ABSENT
+    ]
+    routes = [name for name, _ in parts.journal.items("route") if name.startswith("endpoint:")]
+    return replicas + routes
+
+
+async def end_parts(parts: Parts, *, erase: bool) -> list[Ended]:
+    """Stop every part and the proxy; the agent must not run. Data stays unless `erase`.
+
+    Roles stay in the journal: a later `hanse site run` takes up what was only stopped.
+    """
+    ended = []
+    for replica in Memory(parts.journal).all():
+        driver = parts.drivers.get(replica.spec.kind)
+        if driver is not None:
+            ended += await _end_replica(replica, driver, erase=erase)
+    if erase:
+        ended += [item for driver in parts.drivers.values() for item in await _dispose(driver)]
+    ended += await _end_proxy(parts)
+    return ended
+
+
+async def _end_replica(replica: Replica, driver: Driver, *, erase: bool) -> list[Ended]:
+    what = f"{replica.key} ({replica.spec.kind})"
+    try:
+        held = await driver.look(replica.key)
+        if held.role is ReplicaRole.ABSENT:
+            return []
+        if erase:
+            return [Ended(what, f"stopped and erased, {await driver.erase(replica.key)} bytes")]
+        await driver.retain(replica.key)
+        return [Ended(what, "stopped, its data is kept")]
+    except (Temporary, Permanent) as error:
+        return [Ended(what, error.message, is_ended=False)]
+
+
+async def _dispose(driver: Driver) -> list[Ended]:
+    if not isinstance(driver, Disposable):
+        return []
+    try:
+        await driver.dispose()
+    except (Temporary, Permanent) as error:
+        return [Ended(f"driver {driver.kind}", error.message, is_ended=False)]
+    return []
+
+
+async def _end_proxy(parts: Parts) -> list[Ended]:
+    try:
+        await parts.router.stop()
+    except (Temporary, Permanent) as error:
+        return [Ended("proxy", error.message, is_ended=False)]
+    return [Ended("proxy", "stopped")]
