@@ -56,6 +56,7 @@ class Bench:
         self.site = site
         self.driver = kind.driver(directory, site)
         self.progress: list[Progress] = []
+        self.artifacts = getattr(kind, "artifacts", None)
 
     def report(self, progress: Progress) -> None:
         self.progress.append(progress)
@@ -66,6 +67,11 @@ class Bench:
 
     async def primary(self, key: ReplicaKey) -> Any:
         return await self.driver.primary(key, self.kind.spec(), self.kind.environment(), self.report)
+
+    async def run(self, key: ReplicaKey, *command: str, **changes: Any) -> Any:
+        """Containers: the healthy program with another command, no port, other fields."""
+        spec = self.kind.spec().model_copy(update={"command": command, "port": None, **changes})
+        return await self.driver.primary(key, spec, self.kind.environment(), self.report)
 
     async def standby(self, key: ReplicaKey) -> None:
         await self.driver.standby(key, self.kind.spec(), self.report)
@@ -131,3 +137,21 @@ async def target_bench(stateful_kind, tmp_path):
     made = Bench(stateful_kind, tmp_path / "target", "fable/two")
     yield made
     await asyncio.wait_for(stateful_kind.end(made.driver), 60)
+
+
+@pytest_asyncio.fixture
+async def containers(tmp_path):
+    """The container driver alone, for what only containers promise."""
+    kind = next(kind for kind in KINDS if kind.name == "container")
+    made = Bench(kind, tmp_path / "site", "fiction/one")
+    yield made
+    await asyncio.wait_for(kind.end(made.driver), 60)
+
+
+@pytest_asyncio.fixture
+async def second_site(tmp_path):
+    """Another site of the same name and applications on this machine."""
+    kind = next(kind for kind in KINDS if kind.name == "container")
+    made = Bench(kind, tmp_path / "second", "fiction/one")
+    yield made
+    await asyncio.wait_for(kind.end(made.driver), 60)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hanse.drivers.container.driver import ContainerDriver
+from hanse.drivers.container.engine import Container
 from hanse.drivers.container.network import ContainerNetwork
 from hanse.model.replica.role import ReplicaKey
 from hanse.model.replica.spec import ContainerSpec, Size
@@ -16,13 +17,14 @@ from hanse.ports import Permanent
 
 MIB = 2**20
 BUSYBOX = Path("/bin/busybox")
+APPLETS = ("sh", "httpd", "sleep", "cat", "head", "tr", "id", "touch", "mkdir", "dd", "yes", "env", "nc")
 
 
 def pack(target: Path) -> bytes:
     """busybox alone, with a page to serve."""
     with tarfile.open(target, "w") as archive:
         archive.add(BUSYBOX, "bin/busybox")
-        for name in ("sh", "httpd", "sleep"):
+        for name in APPLETS:
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)
@@ -65,6 +67,7 @@ class ContainerKind:
 
     def __init__(self) -> None:
         self._digest = ""
+        self.artifacts: Folder | None = None
 
     def spec(self) -> ContainerSpec:
         return ContainerSpec(
@@ -84,7 +87,7 @@ class ContainerKind:
         )
 
     def driver(self, directory: Path, site: str) -> ContainerDriver:
-        folder = Folder(directory.parent / "artifacts")
+        folder = self.artifacts = Folder(directory.parent / "artifacts")
         self._digest = folder.add(pack(directory.parent / "rootfs.tar"))
         network = ContainerNetwork(directory / "networks")
         return ContainerDriver(site, directory, network, folder, start_seconds=10)
@@ -108,12 +111,17 @@ class ContainerKind:
         except (OSError, TimeoutError, Permanent):
             return False
 
-    async def kill(self, driver: ContainerDriver, key: ReplicaKey) -> None:
+    async def inspect(self, driver: ContainerDriver, key: ReplicaKey) -> Container:
+        """The container as the engine sees it; it must be there."""
         container = await driver._engine.inspect(driver.name(key))
         assert container is not None
+        return container
+
+    async def kill(self, driver: ContainerDriver, key: ReplicaKey) -> None:
+        container = await self.inspect(driver, key)
         os.kill(container.pid, signal.SIGKILL)
         for _ in range(200):
-            if not (await driver._engine.inspect(driver.name(key))).running:
+            if not (await self.inspect(driver, key)).running:
                 return
             await asyncio.sleep(0.02)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from hanse.ports import Permanent, Temporary
 _QUIET_SECONDS = 2.0
 """A program without a port counts as started when it has run for so long."""
 _LOG_LINES = 20
+_NOT_EXECUTABLE = re.compile(r"catatonit.*failed to exec pid1: (.*)")
+"""How the small init in front of every program says that there is no such program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,10 @@ class Launch:
     async def _raise_ended(self, container: Container) -> None:
         log = await self._log(container)
         why = f"it ended with exit code {container.exit_code}"
+        unknown = _NOT_EXECUTABLE.search(log)
+        if unknown:
+            program = self.program.command[0] if self.program.command else "the image's own program"
+            why = f"{program} cannot be run in this image: {unknown.group(1)}"
         if container.out_of_memory:
             why += f", out of its {self.program.spec.size.memory_bytes // 2**20} MiB of memory"
         raise self._does_not_start(why, log)
