@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -38,36 +38,48 @@ class SiteFiles:
     )
 
     def __post_init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate_file = self.directory / "self.crt"
+        self.key_file = self.directory / "site.key"
+        self.pem = self._signed(self)
+        self._write()
+
+    def issue(self, holder: "SiteFiles") -> "SiteFiles":
+        """What `holder` shows if this site signs a certificate over its key."""
+        made = replace(holder, directory=holder.directory / "issued")
+        made.key = holder.key
+        made.pem = holder._signed(self)
+        made._write()
+        return made
+
+    def _write(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self.name.replace("/", "."))])
+        self.certificate_file.write_text(self.pem)
+        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        self.key_file.write_bytes(self.key.private_bytes(encoding, form, serialization.NoEncryption()))
+
+    def _signed(self, issuer: "SiteFiles") -> str:
         now = datetime.datetime.now(datetime.UTC)
+        address = x509.IPAddress(ipaddress.ip_address(self.address))
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
+            .subject_name(_name(self.name))
+            .issuer_name(_name(issuer.name))
+            .public_key(self.key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=30))
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(self.address))]),
-                critical=False,
-            )
-            .sign(key, hashes.SHA256())
+            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .sign(issuer.key, hashes.SHA256())
         )
-        self.certificate_file = self.directory / "self.crt"
-        self.key_file = self.directory / "site.key"
-        self.pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-        self.certificate_file.write_text(self.pem)
-        self.key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def router(self) -> HaproxyRouter:
         return HaproxyRouter(self.name, self.directory / "router", self.certificate_file, self.key_file)
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text.replace("/", "."))])
 
 
 class Service:

@@ -183,17 +183,19 @@ class BucketDriver:
         return record
 
     def _wanted(self, key: ReplicaKey, spec: BucketSpec, role: ReplicaRole) -> Record:
-        sizes = {"disk_bytes": spec.size.disk_bytes, "memory_bytes": spec.size.memory_bytes}
+        disk_bytes, memory_bytes = spec.size.disk_bytes, spec.size.memory_bytes
         record = self._shelf.load(key)
         if record is None:
-            return self._shelf.fresh(role, bucket=spec.bucket, **sizes)
+            return self._shelf.fresh(
+                role, bucket=spec.bucket, disk_bytes=disk_bytes, memory_bytes=memory_bytes
+            )
         if record.bucket != spec.bucket:
             raise Permanent(
                 "spec-wrong", f"{key} holds bucket {record.bucket}, not {spec.bucket}; it cannot be renamed."
             )
         if role is ReplicaRole.STANDBY and record.role is not role:
             record = replace(record, credentials=())  # the primary it follows decides who gets in
-        return replace(record, role=role, **sizes)
+        return replace(record, role=role, disk_bytes=disk_bytes, memory_bytes=memory_bytes)
 
     async def _make_bucket(self, key: ReplicaKey, record: Record) -> Record:
         await self._service(key).hold(record, ("inner",))

@@ -154,7 +154,8 @@ class Service:
             "-volume.preStopSeconds=0",
             f"-master.volumeSizeLimitMB={volume_mib}",
             "-master.vacuumIntervalSeconds=60",
-            "-master.electionTimeout=1s",
+            "-master.electionTimeout=200ms",
+            "-master.heartbeatInterval=50ms",
             "-master.telemetry=false",
             "-master.telemetry.url=",
         ]

@@ -17,19 +17,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hanse.drivers.contract import GateStream, LocalRoute, RouteUpstream
 from hanse.ports import Permanent
 
-HOLD_SECONDS = 60
-"""How long a request waits for an upstream before it is answered 503."""
-
 _NAME = re.compile(r"[A-Za-z0-9:/.-]{1,200}", re.ASCII)
 _SITE = re.compile(r"[A-Za-z0-9_/.-]{1,128}", re.ASCII)
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*", re.ASCII)
 _PORT_MAX = 65535
 
-LUA = f"""\
+_LUA = """\
 -- A request that finds no upstream in use waits here until one is set.
 local function hold(txn, name)
   local backend = core.backends[name]
-  for _ = 1, {HOLD_SECONDS * 50} do
+  for _ = 1, {polls} do
     for _, server in pairs(backend.servers) do
       if server:get_stats().status ~= "MAINT" then return end
     end
@@ -62,7 +59,7 @@ defaults
 
 _BUSY = (
     '  http-error status 503 content-type text/plain string "No site answered for this service within '
-    f'{HOLD_SECONDS} seconds: it is moving or its provider is out of reach. Try again.\\n"\n'
+    '{seconds} seconds: it is moving or its provider is out of reach. Try again.\\n"'
 )
 
 
@@ -74,6 +71,8 @@ class Setting:
     threads: int = 2
     user: str = ""
     """haproxy lines that drop privileges; empty keeps the user that starts it."""
+    hold_seconds: int = 60
+    """How long a request waits for an upstream before it is answered 503."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class Rendered:
 def render(streams: tuple[GateStream, ...], routes: tuple[LocalRoute, ...], setting: Setting) -> Rendered:
     """Same input, same bytes. Raises Permanent(`route-invalid`) for a name, address or PEM out of bounds."""
     _check_unique(streams, routes)
-    files = {"hold.lua": LUA.encode()}
+    files = {"hold.lua": _LUA.format(polls=setting.hold_seconds * 50).encode()}
     text = _text(streams, routes, files, setting)
     plain = _text(
         tuple(replace(stream, open=True) for stream in streams),
@@ -120,7 +119,9 @@ def _text(
     parts.extend(
         _gate(stream, files, setting.address) for stream in sorted(streams, key=lambda one: one.name)
     )
-    parts.extend(_route(route, files) for route in sorted(routes, key=lambda one: one.name))
+    parts.extend(
+        _route(route, files, setting.hold_seconds) for route in sorted(routes, key=lambda one: one.name)
+    )
     return "\n".join(parts)
 
 
@@ -145,7 +146,7 @@ backend {name}
 """
 
 
-def _route(route: LocalRoute, files: dict[str, bytes]) -> str:
+def _route(route: LocalRoute, files: dict[str, bytes], hold_seconds: int) -> str:
     name = frontend_of(route.name)
     if route.protocol not in {"http", "tcp"}:
         raise _invalid(
@@ -159,11 +160,13 @@ def _route(route: LocalRoute, files: dict[str, bytes]) -> str:
         f"  {'http-request' if http else 'tcp-request content'} lua.hold {name} if {{ nbsrv({name}) eq 0 }}",
         f"  default_backend {name}",
     ]
+    if not http:
+        front.insert(3, f"  tcp-request inspect-delay {hold_seconds}s")
     back = [
         f"backend {name}",
         f"  mode {route.protocol}",
         "  balance roundrobin",
-        f"  retries {HOLD_SECONDS}",
+        f"  retries {hold_seconds}",
     ]
     if http:
         front[2:2] = [
@@ -172,7 +175,7 @@ def _route(route: LocalRoute, files: dict[str, bytes]) -> str:
             "  timeout http-keep-alive 10s",
         ]
         back += ["  option http-server-close", "  option abortonclose", "  http-reuse never"]
-        back += ["  retry-on conn-failure empty-response", _BUSY.rstrip("\n")]
+        back += ["  retry-on conn-failure empty-response", _BUSY.format(seconds=hold_seconds)]
     back += [_server(upstream, upstream.name == route.active, files) for upstream in _sorted(route.upstreams)]
     return "\n".join(front + back) + "\n"
 
@@ -190,7 +193,7 @@ def _sorted(upstreams: Iterable[RouteUpstream]) -> list[RouteUpstream]:
 
 
 def _check_unique(streams: tuple[GateStream, ...], routes: tuple[LocalRoute, ...]) -> None:
-    names = [frontend_of(one.name) for one in (*streams, *routes)]
+    names = [frontend_of(one.name) for one in streams] + [frontend_of(one.name) for one in routes]
     for name in names:
         if names.count(name) > 1:
             raise _invalid(f"the name {name} is used twice")

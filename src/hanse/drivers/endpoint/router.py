@@ -25,7 +25,8 @@ class HaproxyRouter:
     """`drivers.contract.Router` on one haproxy process per site.
 
     `directory` is the router's alone (created, mode 0700). Gate streams listen at `address`, which
-    is the IP address in the site's own certificate unless it is given (a site behind NAT).
+    is the IP address in the site's own certificate unless it is given (a site behind NAT). A request
+    waits at most `hold_seconds` for an upstream.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class HaproxyRouter:
         own_key_file: Path,
         *,
         address: str | None = None,
+        hold_seconds: int = 60,
     ) -> None:
         self._site = site
         self._directory = directory
         self._certificate_file = own_certificate_file
         self._key_file = own_key_file
         self._address = address
+        self._hold_seconds = hold_seconds
         self._proxy = Proxy(directory, find_haproxy() or "haproxy")
         self._lock = asyncio.Lock()
         self._draining: set[str] = set()
@@ -211,7 +214,11 @@ class HaproxyRouter:
     def _render(self, held: Held) -> Rendered:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         threads = min(4, os.cpu_count() or 1)
-        return render(held.streams, held.routes, Setting(self._gate_address(), threads, _user_lines()))
+        return render(
+            held.streams,
+            held.routes,
+            Setting(self._gate_address(), threads, _user_lines(), self._hold_seconds),
+        )
 
     def _gate_address(self) -> str:
         if self._address is None:
