@@ -1,19 +1,34 @@
 """From candidates to the search and back: what can be told apart, what is scarce, what traffic costs."""
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from hanse.matching.assignment import INFINITE
 from hanse.matching.candidates import PRICE_MAX, Candidate, Choices, gib_price
-from hanse.matching.search import Budget, Flags, Group, Level, Link, Near, Problem, Variable, solve
+from hanse.matching.search.assignment import INFINITE
+from hanse.matching.search.problem import (
+    Budget,
+    Flags,
+    Found,
+    Group,
+    Level,
+    Link,
+    Near,
+    Problem,
+    Undecided,
+    Variable,
+)
+from hanse.matching.search.solve import NODES_MAX, solve
 from hanse.model.application.requirement import GroupRequirement, Mandate
 from hanse.model.market.offer import Catalogue, Site
 from hanse.rules.facts import rtt_ms
 
 FREE_UNITS = "free-units"
 """Id of the condition that no offer is sold oftener than it has units."""
+TRIAL_NODES_MAX = 500
 _LEVELS: tuple[Level, ...] = ("site", "provider", "country")
 _NONE: frozenset[str] = frozenset()
 
@@ -42,6 +57,13 @@ class Bundle:
             "provider": _numbered(site.provider for site in sites),
             "country": _numbered(site.country for site in sites),
         }
+        self._places = {
+            (site.site, levels): tuple(_key(site, level) for level in levels)
+            for site in sites
+            for size in range(len(_LEVELS) + 1)
+            for levels in itertools.combinations(_LEVELS, size)
+        }
+        self._kept: dict[tuple[int, frozenset[str], tuple[Level, ...], bool], list[Candidate]] = {}
         self._rows: dict[tuple[float, int], Flags] = {}
         self._apart_gib = [
             sum(
@@ -57,19 +79,22 @@ class Bundle:
         dropped: frozenset[str] = _NONE,
         *,
         prefer: tuple[tuple[str, str], ...] = (),
+        trial: bool = False,
         first_only: bool = False,
-    ) -> Solution | None:
-        """The cheapest bundle without the requirements named in `dropped`; None if there is none.
+    ) -> Solution | Undecided | None:
+        """The cheapest bundle without the requirements named in `dropped`; None if there surely is none.
+
+        A `trial` is one of many questions: it takes fewer steps before it stays undecided or unproved.
 
         `prefer` adds pairs of demands that stand at different providers. Where a dropped requirement was that
         a price is known, the unknown price counts as 0: good for asking whether, not how much.
         """
         rules = [rule for rule in self.mandate.group if rule.id not in dropped]
         groups = [*self._groups(rules), *self._preferred(prefer)]
-        scarce = {} if FREE_UNITS in dropped else self._scarce()
+        scarce = {} if FREE_UNITS in dropped else self._scarce
         kept = [
-            self._worth(index, choice.passing(dropped), self._relevant(index, groups, rules), scarce)
-            for index, choice in enumerate(self.choices)
+            self._worth(index, dropped, self._relevant(index, groups, rules), scarce)
+            for index in range(len(self.choices))
         ]
         totals = [
             rule.limit_micro_eur_per_month for rule in rules if rule.kind == "budget" and not rule.components
@@ -83,9 +108,9 @@ class Bundle:
             units=dict(scarce.values()),
             limit=min((limit for limit in totals if limit is not None), default=None),
         )
-        found = solve(problem, first_only=first_only)
-        if found is None:
-            return None
+        found = solve(problem, first_only=first_only, nodes_max=TRIAL_NODES_MAX if trial else NODES_MAX)
+        if not isinstance(found, Found):
+            return found
         chosen = tuple(candidates[value] for candidates, value in zip(kept, found.values, strict=True))
         return Solution(chosen, found.cost, found.proved)
 
@@ -145,6 +170,7 @@ class Bundle:
             if rule.kind == "budget" and rule.components and rule.limit_micro_eur_per_month is not None:
                 yield Budget(self._members(rule), rule.limit_micro_eur_per_month, pays)
 
+    @cached_property
     def _scarce(self) -> dict[str, tuple[int, int]]:
         """Offers that this bundle could use up: id to (number, units)."""
         count = len(self.choices)
@@ -172,29 +198,45 @@ class Bundle:
     def _worth(
         self,
         index: int,
-        candidates: Sequence[Candidate],
+        dropped: frozenset[str],
         levels: tuple[Level, ...],
-        scarce: dict[str, tuple[int, int]],
+        scarce: Mapping[str, tuple[int, int]],
     ) -> list[Candidate]:
         """Candidates without those that a cheaper one replaces in every bundle.
 
         At one place that matters, a candidate is not needed when others, no dearer in price and in egress,
         have together a unit for every demand: one of them is always left.
         """
+        choice = self.choices[index]
+        key = (index, dropped & choice.names, levels, bool(scarce))
+        if key not in self._kept:
+            self._kept[key] = self._undominated(index, choice.passing(dropped), levels, scarce)
+        return self._kept[key]
+
+    def _undominated(
+        self,
+        index: int,
+        candidates: Sequence[Candidate],
+        levels: tuple[Level, ...],
+        scarce: Mapping[str, tuple[int, int]],
+    ) -> list[Candidate]:
         count = len(self.choices)
         leaves = self._apart_gib[index] > 0
+        enough: dict[tuple[str, ...], int] = {}
         cells: dict[tuple[str, ...], list[tuple[int, int]]] = {}
         worth: list[Candidate] = []
         for candidate in candidates:
-            if any(scarce[goods][1] == 0 for goods in candidate.bought if goods in scarce):
-                continue
-            place = tuple(_key(candidate.site, level) for level in levels)
-            cell = cells.setdefault(place, [])
+            place = self._places[candidate.site.site, levels]
             egress = (candidate.egress or 0) if leaves else 0
-            if sum(units for dearness, units in cell if dearness <= egress) >= count:
+            if egress >= enough.get(place, INFINITE):
+                continue
+            units = _sure_units(candidate, scarce, count)
+            if units < 0:
                 continue
             worth.append(candidate)
-            cell.append((egress, _sure_units(candidate, scarce, count)))
+            cell = cells.setdefault(place, [])
+            cell.append((egress, units))
+            enough[place] = _enough(cell, count)
         return worth
 
     def _variable(self, candidates: Sequence[Candidate], scarce: dict[str, tuple[int, int]]) -> Variable:
@@ -205,7 +247,7 @@ class Bundle:
                 for level, codes in self._codes.items()
             },
             resources=[
-                tuple(scarce[goods][0] for goods in candidate.bought if goods in scarce)
+                tuple(scarce[goods][0] for goods in candidate.bought if goods in scarce) if scarce else ()
                 for candidate in candidates
             ],
         )
@@ -242,10 +284,23 @@ def _numbered(names: Iterator[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(dict.fromkeys(names))}
 
 
-def _sure_units(candidate: Candidate, scarce: dict[str, tuple[int, int]], count: int) -> int:
-    """Units that only this candidate's own buyers can use up; 0 where it shares a scarce volume."""
-    if candidate.volume is not None and candidate.volume.id in scarce:
-        return 0
-    if candidate.offer is None or candidate.offer.id not in scarce:
+def _enough(cell: Sequence[tuple[int, int]], count: int) -> int:
+    """The least egress at which candidates no dearer have units for every demand."""
+    total = 0
+    for egress, units in sorted(cell):
+        total += units
+        if total >= count:
+            return egress
+    return INFINITE
+
+
+def _sure_units(candidate: Candidate, scarce: Mapping[str, tuple[int, int]], count: int) -> int:
+    """Units that only its own buyers use up; 0 if it shares a scarce volume, -1 if something is sold out."""
+    if not scarce:
         return count
-    return 0 if candidate.volume is not None else scarce[candidate.offer.id][1]
+    taken = [scarce[goods] for goods in candidate.bought if goods in scarce]
+    if any(units == 0 for _, units in taken):
+        return -1
+    if not taken:
+        return count
+    return 0 if candidate.volume is not None else taken[0][1]

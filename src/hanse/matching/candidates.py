@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import floor
 from typing import Literal
 
@@ -19,7 +19,6 @@ PRICE_MAX = 1 << 50
 _DEFAULT = Origin(rule="hanse default")
 _HALF = Fraction(1, 2)
 _ALWAYS = AllOf(parts=())
-_DOUBT = (Truth.UNKNOWN, Truth.CONTESTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +53,18 @@ class Candidate:
         return (self.price or 0, self.site.site, self.offer_id, self.volume.id if self.volume else "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Choices:
     """A demand, what it asks (bit i of a signature is `checks[i]`), and everything looked at for it."""
 
     demand: Demand
     checks: tuple[Requirement, ...]
     candidates: tuple[Candidate, ...]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Ids of all checks."""
+        return frozenset(check.id for check in self.checks)
 
     def passing(self, dropped: frozenset[str]) -> list[Candidate]:
         """Candidates that pass every check but those named in `dropped`, cheapest first."""
@@ -97,7 +101,8 @@ class Shop:
         self._volumes = self._volumes_by_site()
         self._leaving = {each.from_component for each in mandate.traffic if each.gib_per_month > 0}
         self._facts: dict[str, Mapping[str, FactValue]] = {}
-        self._truths: dict[tuple[str, str], Truth] = {}
+        self._ids = {id(offer): offer.id for offer in self._offers}
+        self._truths: dict[str, dict[str, Truth]] = {}
 
     def choices(self) -> tuple[Choices, ...]:
         """Candidates of every demand."""
@@ -105,14 +110,14 @@ class Shop:
 
     def choices_for(self, demand: Demand, *, only: str = "") -> Choices:
         """Candidates of one demand: offers of its kinds, or sites for an endpoint. `only`: just that one."""
-        keys = [each.expression.model_dump_json() for each in demand.requirements]
+        asked = _Asked(demand, self._truths)
         found: list[Candidate] = []
         for offer, site in self._places(demand):
             if only and only != (offer.id if offer else site.site):
                 continue
-            truths = self._judge(demand, keys, offer, site)
+            signature = self._signature(asked, offer, site)
             beside = self._beside(demand, offer)
-            found.extend(self._candidate(demand, (offer, volume, site), truths) for volume in beside)
+            found.extend(self._candidate(asked, (offer, volume, site), signature) for volume in beside)
         checks = (*demand.requirements, *_own_checks(demand))
         return Choices(demand, checks, tuple(sorted(found, key=lambda each: each.order)))
 
@@ -126,17 +131,18 @@ class Shop:
             if offer.kind in demand.offer_kinds and offer.site in self._sites:
                 yield offer, self._sites[offer.site]
 
-    def _judge(self, demand: Demand, keys: list[str], offer: Offer | None, site: Site) -> list[Truth]:
-        """Truth of each requirement; the same expression is read once for an offer, whoever asks."""
-        name = offer.id if offer else site.site
-        truths = []
-        for key, requirement in zip(keys, demand.requirements, strict=True):
-            truth = self._truths.get((key, name))
+    def _signature(self, asked: "_Asked", offer: Offer | None, site: Site) -> tuple[int, int]:
+        """Failing and doubtful requirements; the same expression is read once for an offer, whoever asks."""
+        name = self._ids[id(offer)] if offer else site.site
+        failing = doubtful = 0
+        for bit, (expression, known) in enumerate(asked.expressions):
+            truth = known.get(name)
             if truth is None:
-                truth = evaluate(requirement.expression, self._facts_of(name, offer, site))
-                self._truths[key, name] = truth
-            truths.append(truth)
-        return truths
+                truth = known[name] = evaluate(expression, self._facts_of(name, offer, site))
+            if truth is not Truth.TRUE:
+                failing |= 1 << bit
+                doubtful |= (truth is not Truth.FALSE) << bit
+        return failing, doubtful
 
     def _facts_of(self, name: str, offer: Offer | None, site: Site) -> Mapping[str, FactValue]:
         if name not in self._facts:
@@ -150,26 +156,21 @@ class Shop:
         return self._facts[name]
 
     def _candidate(
-        self, demand: Demand, goods: tuple[Offer | None, Offer | None, Site], truths: list[Truth]
+        self, asked: "_Asked", goods: tuple[Offer | None, Offer | None, Site], signature: tuple[int, int]
     ) -> Candidate:
+        """With the signature of the own checks added; the order is that of `_own_checks`."""
         offer, volume, site = goods
+        failing, doubtful = signature
+        demand, first = asked.demand, len(asked.expressions)
         price, egress = self._price(demand, offer, volume, site), self._egress(offer)
-        held = {
-            requirement.id.removeprefix(f"{demand.component}."): truth is Truth.TRUE
-            for requirement, truth in zip(demand.requirements, truths, strict=True)
-        }
-        leaves = demand.component in self._leaving
-        lacks = needs_volume(demand, offer) and volume is None
-        managed = self._market == "bookable" and offer is not None and offer.kind == "postgres"
-        own = (
-            Truth.UNKNOWN if price is None and held.get("price", True) else Truth.TRUE,
-            Truth.UNKNOWN if leaves and egress is None and held.get("egress", True) else Truth.TRUE,
-            Truth.FALSE if lacks and held.get("disk", True) else Truth.TRUE,
-            Truth.FALSE if managed else Truth.TRUE,
-        )
-        both = [*truths, *own]
-        failing = sum(1 << bit for bit, truth in enumerate(both) if truth is not Truth.TRUE)
-        doubtful = sum(1 << bit for bit, truth in enumerate(both) if truth in _DOUBT)
+        if price is None and not failing & asked.price:
+            failing, doubtful = failing | 1 << first, doubtful | 1 << first
+        if egress is None and demand.component in self._leaving and not failing & asked.egress:
+            failing, doubtful = failing | 2 << first, doubtful | 2 << first
+        if volume is None and needs_volume(demand, offer) and not failing & asked.disk:
+            failing |= 4 << first
+        if offer is not None and offer.kind == "postgres" and self._market == "bookable":
+            failing |= 8 << first
         return Candidate(offer, volume, site, price, egress, failing, doubtful)
 
     def _beside(self, demand: Demand, offer: Offer | None) -> list[Offer] | list[None]:
@@ -211,6 +212,22 @@ class Shop:
         return volumes
 
 
+class _Asked:
+    """A demand's expressions with what is known of each, and the bits of those that own checks repeat."""
+
+    def __init__(self, demand: Demand, truths: dict[str, dict[str, Truth]]) -> None:
+        self.demand = demand
+        self.expressions = [
+            (each.expression, truths.setdefault(each.expression.model_dump_json(), {}))
+            for each in demand.requirements
+        ]
+        names = [each.id for each in demand.requirements]
+        self.price, self.egress, self.disk = (
+            1 << names.index(name) if name in names else 0
+            for name in (f"{demand.component}.{what}" for what in ("price", "egress", "disk"))
+        )
+
+
 def needs_volume(demand: Demand, offer: Offer | None) -> bool:
     """Disk is bought apart: the offer has none of its own, and the demand needs some."""
     return (
@@ -231,7 +248,7 @@ def offer_price(demand: Demand, offer: Offer) -> int | None:
 
 
 def _own_checks(demand: Demand) -> tuple[Requirement, ...]:
-    """What a purchase needs whether or not the mandate asks for it; the order is that of `_candidate`."""
+    """What a purchase needs whether the mandate asks for it or not. See `_candidate`."""
     name = demand.component
     words = (
         ("price", f"the price of {name}'s offer is known"),

@@ -82,7 +82,7 @@ def _bundle_conflicts(bundle: Bundle) -> list[Conflict]:
     everything = frozenset(conditions)
 
     def solvable(kept: Names) -> bool:
-        return bundle.solve(everything - kept, first_only=True) is not None
+        return bundle.solve(everything - kept, trial=True, first_only=True) is not None
 
     found = minimal_conflicts(conditions, solvable)
     return [_conflict(names, says) for names in _minimal(found)]
@@ -108,7 +108,8 @@ def minimal_conflicts(conditions: list[str], solvable: Callable[[Names], bool]) 
     """Minimal sets of conditions that are not `solvable`, by hitting-set tree (Reiter 1987).
 
     All of them if there are at most `CONFLICTS_MAX` and `TRIALS_MAX` questions suffice; the first always.
-    `solvable` must stay true when conditions are taken away.
+    `solvable` must stay true when conditions are taken away; where it answers true because it does not
+    know, what cannot be confirmed is left out.
     """
     asked: dict[Names, bool] = {}
 
@@ -129,6 +130,8 @@ def minimal_conflicts(conditions: list[str], solvable: Callable[[Names], bool]) 
             if holds(rest):
                 continue
             conflict = _shrunk([name for name in conditions if name in rest], holds)
+            if holds(conflict):
+                continue
             found.append(conflict)
         for name in sorted(conflict):
             branch = left_out | {name}

@@ -86,7 +86,7 @@ def relaxations_of(
 ) -> tuple[Relaxation, ...]:
     """Single changes to the file, the one that opens most first; after no solution, those that give a plan.
 
-    The most promising are really planned without: what they save, or cost, is exact.
+    The most promising are really planned without: what they save, or cost, can be had.
     """
     opening = sorted(
         (each for each in rejections if each.rejected_alone and _what(each) not in _NOT_THE_BUYERS),
@@ -118,8 +118,8 @@ def _what(rejections: Rejections) -> str:
 
 
 def _cost_without(bundle: Bundle, requirement: str, prefer: Pairs) -> int | None:
-    solution = bundle.solve(frozenset({requirement}), prefer=prefer)
-    return None if solution is None else solution.cost
+    solution = bundle.solve(frozenset({requirement}), prefer=prefer, trial=True)
+    return solution.cost if isinstance(solution, Solution) else None
 
 
 def _relaxation(

@@ -14,6 +14,7 @@ from hanse.matching.candidates import (
 )
 from hanse.matching.conflict import conflicts_of
 from hanse.matching.explanation import rejections_of, relaxations_of
+from hanse.matching.search.problem import Undecided
 from hanse.model.application.requirement import Compare, Demand, Expression, Mandate, Traffic
 from hanse.model.market.offer import HOURS_PER_MONTH, Catalogue, Offer
 from hanse.model.market.plan import NoSolution, Placement, Plan, PriceLine
@@ -24,7 +25,9 @@ MICRO = 1_000_000
 
 
 def match(mandate: Mandate, catalogue: Catalogue, *, market: Market) -> Plan | NoSolution:
-    """The cheapest plan in micro-euros a month, proved so, or `NoSolution` with the smallest conflicts.
+    """The cheapest plan in micro-euros a month, or `NoSolution` with the smallest conflicts.
+
+    Either is proved, or says that it is not: the search takes a bounded number of steps.
 
     Deterministic: the same mandate and catalogue give the same bytes. `bookable` looks only at what joined
     sites state; `all` at everything listed too. Cost is the price of offers, volumes bought beside them,
@@ -40,11 +43,12 @@ def match(mandate: Mandate, catalogue: Catalogue, *, market: Market) -> Plan | N
     solution, prefer = _preferred(bundle)
     seen = offers_seen(choices)
     rejections = rejections_of(choices)
-    if solution is None:
+    if not isinstance(solution, Solution):
         return NoSolution(
             mandate=digest_of(canonical_bytes(mandate)),
             catalogue_version=catalogue.version,
             market=market,
+            proved=solution is None,
             offers_seen=seen,
             conflicts=conflicts_of(bundle, market),
             rejections=rejections,
@@ -68,12 +72,12 @@ def match(mandate: Mandate, catalogue: Catalogue, *, market: Market) -> Plan | N
 Pairs = tuple[tuple[str, str], ...]
 
 
-def _preferred(bundle: Bundle) -> tuple[Solution | None, Pairs]:
+def _preferred(bundle: Bundle) -> tuple[Solution | Undecided | None, Pairs]:
     """The cheapest plan with endpoints as far away as possible, and the pairs that it keeps apart."""
     own, used = exposed_pairs(bundle.mandate)
     for prefer in dict.fromkeys(((*own, *used), own)):
         solution = bundle.solve(prefer=prefer)
-        if solution is not None or not prefer:
+        if isinstance(solution, Solution) or not prefer:
             return solution, prefer
     return bundle.solve(), ()
 

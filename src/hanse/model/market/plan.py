@@ -84,6 +84,8 @@ class NoSolution(Shape):
     mandate: Digest
     catalogue_version: str
     market: Literal["bookable", "all"]
+    proved: bool = True
+    """False when the search ended before it was sure; then there may be a plan after all."""
     offers_seen: int
     conflicts: tuple[Conflict, ...]
     rejections: tuple[Rejections, ...]
