@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
-from hanse.agent.process.supervise import EXIT_NOT_AGAIN, Supervisor, agent_command
+from hanse.agent.process.supervise import EXIT_NOT_AGAIN, take_over
 from hanse.ports import Permanent, Temporary
 
 if TYPE_CHECKING:
@@ -106,10 +106,7 @@ def run_command(*, dir: Directory = None, json: Json = False) -> int:  # noqa: A
             said,
             as_json=json,
         )
-        try:
-            return Supervisor(agent_command(str(home.directory)), _complain).run()
-        finally:
-            home.process_file.unlink(missing_ok=True)
+        take_over(str(home.directory))
 
 
 @commands.command(name="agent", show=False)
@@ -276,8 +273,9 @@ def _alone(home: Home) -> Iterator[None]:
         except OSError as error:
             raise Permanent(
                 "site-running",
-                f"The site in {home.directory} already runs. `hanse site stop --dir {home.directory}` ends it.",
+                f"The site in {home.directory} already runs. `hanse site stop --dir DIR` ends it.",
             ) from error
+        os.set_inheritable(lock.fileno(), True)
         yield
 
 

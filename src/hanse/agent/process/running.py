@@ -238,8 +238,8 @@ def leave_site(home: Home, build: Build, *, force: bool) -> tuple[list[Ended], s
             raise Permanent(
                 "site-busy",
                 f"{real.loaded.hub.site} still carries {', '.join(still)}. Ask the hub's operator to move"
-                " that away first (`hanse move APP --away-from PROVIDER`), or leave with --force: it is stopped"
-                " then, and its data is kept. The agent is stopped now; `hanse site run` starts it again.",
+                " that away first (`hanse move APP --away-from PROVIDER`), or leave with --force: it is"
+                " stopped then, its data is kept. The agent is stopped now; `hanse site run` starts it.",
             )
         try:
             asyncio.run(_depart(real.loaded.hub_client))

@@ -1,11 +1,14 @@
 """The parent: starts the agent, starts it again within a second, ends with it. Standard library only."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
 EXIT_NOT_AGAIN = 78
 """The agent says: a person must act first, starting again is of no use."""
@@ -72,6 +75,23 @@ class Supervisor:
             self._child.kill()
 
 
-def agent_command(directory: str) -> tuple[str, ...]:
-    """How the parent starts the agent itself."""
-    return (sys.executable, "-m", "hanse", "site", "agent", "--dir", directory)
+def take_over(directory: str) -> NoReturn:
+    """Become the parent of the site's agent: this process goes on with the standard library alone.
+
+    Open files that were made inheritable, such as a lock, stay open in the parent, not in the agent.
+    """
+    os.execv(sys.executable, [sys.executable, "-m", __name__, directory])  # noqa: S606 - no shell is wanted
+
+
+def main(directory: str) -> int:
+    """Supervise the agent of the site in `directory`, whose `agent.pid` names this process meanwhile."""
+    command = (sys.executable, "-m", "hanse.site", "agent", "--dir", directory)
+    try:
+        return Supervisor(command, lambda words: print(words, file=sys.stderr, flush=True)).run()  # noqa: T201
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(directory, "agent.pid"))  # noqa: PTH108, PTH118 - pathlib costs memory
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
