@@ -1,6 +1,8 @@
 """Holds: the site's own word on its capacity and prices. Nobody else decides about them."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from hanse.agent.parts import Parts
 from hanse.agent.place.file import OfferEntry, SiteFile, micro_eur, month_price
@@ -27,7 +29,7 @@ class Capacity:
         if not isinstance(order, HoldOrder):
             raise TypeError(f"{instruction.subject} is no hold")
         known = self._journal.get(_TABLE, order.hold)
-        state, reason = self._decide(order, None if known is None else str(known["state"]))
+        state, reason = self._decide(order, known or {})
         row = {
             "state": state,
             "reason": reason,
@@ -59,14 +61,14 @@ class Capacity:
         """How many holds are accepted now."""
         return sum(row["state"] == "accepted" for _, row in self._journal.items(_TABLE))
 
-    def _decide(self, order: HoldOrder, known: str | None) -> tuple[str, str]:
-        now = self._parts.clock.now()
+    def _decide(self, order: HoldOrder, row: Mapping[str, Any]) -> tuple[str, str]:
+        now, known = self._parts.clock.now(), row.get("state")
         if order.wanted == "released":
             return "released", ""
-        if known in {"declined", "released", "expired"}:
-            return known, "this hold has ended; ask for a new one"
         if known == "accepted":
             return "accepted", ""
+        if known in {"declined", "released", "expired"}:
+            return str(known), str(row["reason"]) or "this hold has ended; ask for a new one"
         if order.expires_at <= now:
             return "expired", f"it was not accepted before {order.expires_at.isoformat()}"
         why = "" if known == "held" else self._refusal(order)

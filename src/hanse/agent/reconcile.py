@@ -57,10 +57,11 @@ class Reconciler:
 
     def wake(self, subject: str) -> None:
         """Look at a subject now; begin if it is a new one."""
-        if subject not in self._tasks:
-            self._bells[subject] = Bell(self._parts.clock)
-            self._tasks[subject] = asyncio.ensure_future(self._keep(subject))
-        self._bells[subject].ring()
+        if subject in self._tasks:
+            self._bells[subject].ring()
+            return
+        self._bells[subject] = Bell(self._parts.clock)
+        self._tasks[subject] = asyncio.ensure_future(self._keep(subject))
 
     async def recover(self, subject: str) -> None:
         """One step before anything else goes on; what fails is tried again by `start`."""

@@ -118,7 +118,10 @@ class Network:
             if self._held == wanted:
                 return
             self._held = None
-            await self._parts.router.hold(*wanted)
+            if any(wanted):
+                await self._parts.router.hold(*wanted)
+            else:
+                await self._parts.router.stop()  # no proxy runs for nothing
             self._held = wanted
             self._in_proxy = frozenset(one.name for side in wanted for one in side)
 
