@@ -6,8 +6,17 @@ from fastapi import APIRouter, Query, Request, Response
 
 from hanse.api.access import Asked, TheFace
 from hanse.api.replies import perform, show
-from hanse.hub.commands.applications import Applied, apply_plan
-from hanse.hub.queries.history import History, find_operation, history_of
+from hanse.hub.commands.applications import Applied, Retiring, apply_plan, retire
+from hanse.hub.commands.connections import (
+    Connection,
+    ConnectionRequest,
+    connect,
+    disconnect,
+    find_connection,
+)
+from hanse.hub.commands.moves import Aborting, Moves, abort, move
+from hanse.hub.planning.moving import MoveRequest
+from hanse.hub.queries.history import History, Logs, find_operation, history_of, logs_of
 from hanse.hub.queries.status import ApplicationStatus, OperationStatus, all_statuses, status_of
 from hanse.model.shape import Shape
 
@@ -18,6 +27,13 @@ class ApplyRequest(Shape):
     """The plan to buy."""
 
     plan: str
+
+
+class RetirementRequest(Shape):
+    """How to end an application."""
+
+    erase_now: bool = False
+    """False: data is retained until the retrieval date of its component."""
 
 
 class Applications(Shape):
@@ -56,3 +72,51 @@ def history(
 def operation(request: Request, face: TheFace, operation: str) -> Response:
     """One operation."""
     return show(request, find_operation(face.hub, operation))
+
+
+@routes.post("/v1/operations/{operation}/abort", response_model=Aborting, status_code=202)
+def abort_operation(face: TheFace, asked: Asked, operation: str) -> Response:
+    """Stop and put everything back, as long as that is possible."""
+    return perform(face.hub, asked, lambda hub: abort(hub, operation), 202)
+
+
+@routes.post("/v1/applications/{app}/moves", response_model=Moves, status_code=202)
+def moves(face: TheFace, asked: Asked, app: str, wanted: MoveRequest) -> Response:
+    """Move a component or all; a dry run (status 200) only says what would happen."""
+    status = 200 if wanted.dry_run else 202
+    return perform(face.hub, None if wanted.dry_run else asked, lambda hub: move(hub, app, wanted), status)
+
+
+@routes.post("/v1/applications/{app}/retirement", response_model=Retiring, status_code=202)
+def retirement(face: TheFace, asked: Asked, app: str, wanted: RetirementRequest) -> Response:
+    """End an application; its data is retained for a while, or erased now."""
+    return perform(face.hub, asked, lambda hub: retire(hub, app, erase_now=wanted.erase_now), 202)
+
+
+@routes.get("/v1/applications/{app}/components/{component}/logs", response_model=Logs)
+def logs(request: Request, face: TheFace, app: str, component: str) -> Response:
+    """The last words of a component's failures, as its sites sent them."""
+    return show(request, logs_of(face.hub, app, component))
+
+
+CONNECTIONS = "/v1/applications/{app}/components/{component}/connections"
+
+
+@routes.post(CONNECTIONS, response_model=Connection, status_code=202)
+def open_connection(
+    face: TheFace, asked: Asked, app: str, component: str, wanted: ConnectionRequest
+) -> Response:
+    """Let a certificate in at the primary's site for a few hours."""
+    return perform(face.hub, asked, lambda hub: connect(hub, app, component, wanted), 202)
+
+
+@routes.get(CONNECTIONS + "/{connection}", response_model=Connection)
+def connection_status(request: Request, face: TheFace, app: str, component: str, connection: str) -> Response:
+    """Where to connect, once it is ready."""
+    return show(request, find_connection(face.hub, app, component, connection))
+
+
+@routes.delete(CONNECTIONS + "/{connection}", response_model=Connection)
+def end_connection(face: TheFace, app: str, component: str, connection: str) -> Connection:
+    """Take the leave back now."""
+    return disconnect(face.hub, app, component, connection)

@@ -58,7 +58,7 @@ def providers(request: Request, face: TheFace, wanted: Wanted) -> Response:
 
 @routes.get("/v1/sites", response_model=SitePage)
 def sites(request: Request, face: TheFace, wanted: Wanted) -> Response:
-    """Sites by id; `kind=joined` for those that have joined."""
+    """Sites by id; `where=joined` for those that have joined."""
     return show(request, list_sites(face.hub, wanted))
 
 

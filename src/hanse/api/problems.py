@@ -53,6 +53,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "plan-unknown": (404, "No such plan"),
     "plan-without-solution": (422, "Nothing to buy"),
     "provider-unknown": (422, "No such provider"),
+    "query-unreadable": (422, "The condition cannot be read"),
     "quota-full": (507, "No room for more images"),
     "request-malformed": (422, "The request is not as it should be"),
     "same-site": (422, "It is there already"),

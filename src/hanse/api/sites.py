@@ -105,9 +105,7 @@ async def _until_gone(socket: WebSocket) -> None:
             pass
 
 
-@routes.get(
-    "/v1/site/images/{digest}", response_class=FileResponse, dependencies=[Depends(require_site)]
-)
+@routes.get("/v1/site/images/{digest}", response_class=FileResponse, dependencies=[Depends(require_site)])
 def site_image(face: TheFace, digest: str) -> Response:
     """The bytes of an image."""
     find_image(face.hub, digest)

@@ -11,11 +11,9 @@ from hanse.hub.records import (
     ReplyRecord,
     load,
     load_all,
-    save,
 )
-from hanse.hub.settlement import operations_under_way, remember_due
+from hanse.hub.settlement import open_drop, operations_under_way, remember_due
 from hanse.hub.spec import key_of
-from hanse.model.replica.operation import Operation
 from hanse.model.replica.order import ReplicaOrder
 
 REPLY_HOURS = 24.0
@@ -39,24 +37,6 @@ def do_due(hub: Hub, key: str) -> bool:
         else:
             _end_way_back(change, due)
     return True
-
-
-def open_drop(change: Change, record: ApplicationRecord, component: str) -> str:
-    """An operation that ends the way back of a component; returns its id."""
-    wanted, placed = record.application.components[component], record.components[component]
-    operation = Operation(
-        operation=f"op-{change.tx.next_number('operation')}",
-        kind="drop",
-        key=key_of(record.name, component),
-        component_kind=wanted.kind,
-        mandate=record.mandate_digest,
-        source=placed.way_back_site,
-        from_epoch=placed.epoch,
-        retrieval_seconds=wanted.retrieval_seconds,
-        started_at=change.now,
-    )
-    save(change.tx, "operation", operation.operation, operation, state="open", expect=0)
-    return operation.operation
 
 
 def close_connection(change: Change, connection: str) -> None:

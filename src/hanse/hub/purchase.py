@@ -1,4 +1,4 @@
-"""Hold before buy: what to ask the sites of an order next. Pure: all held, then all accepted, or none."""
+"""Hold before buy: an order's next state, and what to ask its sites. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from typing import Literal
 from hanse.hub.records import HoldRecord, OrderRecord
 from hanse.model.replica.observation import HoldState
 from hanse.model.replica.order import HoldOrder
+from hanse.replicas.holds import decide_holds
 
 Wanted = Literal["held", "accepted", "released"]
 ACCEPT_SECONDS = 600.0
-"""Added to a hold's expiry once it is bought, so that a slow answer cannot lose it."""
+"""How much longer sites have to confirm what they hold, so that a slow answer does not lose it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,35 +28,31 @@ def decide(order: OrderRecord, state: str, heard: Mapping[str, HoldState | None]
 
     `heard`: by hold, the site's answer to the newest hold order; None while it is silent.
     """
-    for hold in order.holds:
-        answer = heard.get(hold.hold)
-        if answer is not None and answer.state in ("declined", "expired", "released"):
-            return Purchase("refused", _refusal(hold, answer))
-    answers = [heard.get(hold.hold) for hold in order.holds]
-    if all(answer is not None and answer.state == "accepted" for answer in answers):
-        return Purchase("accepted")
-    if state == "accepting":
-        return _still_accepting(order, now)
-    if all(answer is not None for answer in answers):
-        return Purchase("accepting")
-    if now >= order.deadline:
-        silent = sorted({hold.site for hold in order.holds if heard.get(hold.hold) is None})
-        return Purchase("refused", f"{', '.join(silent)} did not answer in time; nothing was bought")
-    return Purchase("holding")
+    confirming = state == "accepting"
+    expires_at = _expires_at(order, "accepted" if confirming else "held")
+    verdict = decide_holds(heard, confirming=confirming, expires_at=expires_at, now=now)
+    match verdict.wanted:
+        case "released":
+            return Purchase("refused", _refusals(order, verdict.refusals))
+        case "accepted":
+            return Purchase("accepted" if confirming and verdict.settled else "accepting")
+        case _:
+            return Purchase("holding")
 
 
 def hold_order(order: OrderRecord, hold: HoldRecord, wanted: Wanted) -> HoldOrder:
     """The level to hold at a site."""
-    expires_at = order.deadline + timedelta(seconds=0 if wanted == "held" else ACCEPT_SECONDS)
-    return HoldOrder(hold=hold.hold, lines=hold.lines, wanted=wanted, expires_at=expires_at)
+    return HoldOrder(hold=hold.hold, lines=hold.lines, wanted=wanted, expires_at=_expires_at(order, wanted))
 
 
-def _still_accepting(order: OrderRecord, now: datetime) -> Purchase:
-    if now < order.deadline + timedelta(seconds=ACCEPT_SECONDS):
-        return Purchase("accepting")
-    return Purchase("refused", "not every site confirmed the purchase in time; nothing was bought")
+def _expires_at(order: OrderRecord, wanted: Wanted) -> datetime:
+    return order.deadline + timedelta(seconds=0 if wanted == "held" else ACCEPT_SECONDS)
 
 
-def _refusal(hold: HoldRecord, answer: HoldState) -> str:
-    why = f": {answer.reason}" if answer.reason else ""
-    return f"{hold.site} {answer.state} the hold for {hold.component}{why}; nothing was bought"
+def _refusals(order: OrderRecord, refusals: Mapping[str, str]) -> str:
+    words = [
+        f"{hold.site} refused {hold.component}: {refusals[hold.hold]}"
+        for hold in order.holds
+        if hold.hold in refusals
+    ]
+    return f"{'; '.join(words)}. Everything was released, nothing was bought"

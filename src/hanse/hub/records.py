@@ -163,6 +163,8 @@ class MoveRecord(Shape):
     """The hold behind the new placement."""
     hold_is_new: bool
     """False where the way back is used: its hold stands since it was left."""
+    traffic: tuple[PriceLine, ...] | None = None
+    """Of the whole application once all moves of the order are done; None: as before."""
 
 
 class DueRecord(Shape):

@@ -42,8 +42,17 @@ def require_application(tx: Transaction, name: str) -> Stored[ApplicationRecord]
     return stored
 
 
-def require_idle(tx: Transaction, name: str, what: str) -> Stored[ApplicationRecord]:
-    """The running application with nothing under way. Raises Permanent(`application-busy`, …)."""
+def require_component(stored: Stored[ApplicationRecord], component: str) -> ComponentRecord:
+    """The component of a live application. Raises Permanent(`component-unknown`)."""
+    placed = stored.value.components.get(component)
+    if placed is None:
+        known = ", ".join(sorted(stored.value.components))
+        raise Permanent("component-unknown", f"{stored.key} has no component {component}; it has {known}.")
+    return placed
+
+
+def require_quiet(tx: Transaction, name: str, what: str) -> Stored[ApplicationRecord]:
+    """The application with nothing under way. Raises Permanent(`application-busy`, …)."""
     stored = require_application(tx, name)
     busy = operations_under_way(tx, name)
     if busy:
@@ -53,6 +62,12 @@ def require_idle(tx: Transaction, name: str, what: str) -> Stored[ApplicationRec
             f"{name} cannot {what} now: {others} is not finished. See `hanse status {name}`; "
             "wait, or abort it with `hanse abort OPERATION`.",
         )
+    return stored
+
+
+def require_idle(tx: Transaction, name: str, what: str) -> Stored[ApplicationRecord]:
+    """The running application with nothing under way. Raises Permanent(`application-not-running`, …)."""
+    stored = require_quiet(tx, name, what)
     if stored.state != "running":
         why = f" ({stored.value.reason})" if stored.value.reason else ""
         raise Permanent("application-not-running", f"{name} is {stored.state}{why}, so it cannot {what}.")
@@ -110,44 +125,39 @@ def _deployed(change: Change, stored: Stored[ApplicationRecord], operation: Oper
     name, component = _component_of(stored.value, operation)
     epoch = _highest_epoch(change, stored.value, name)
     now = component.model_copy(update={"primary": operation.target, "epoch": epoch})
-    others = [
-        other for other in operations_under_way(change.tx, stored.key) if other.key != operation.operation
-    ]
-    runs = stored.state == "ordering" and not others
-    save_application(
-        change, stored, _with_component(stored.value, name, now), "running" if runs else stored.state
-    )
+    last = not _others_under_way(change, operation)
+    state = "running" if last and stored.state == "ordering" else stored.state
+    stored = save_application(change, stored, _with_component(stored.value, name, now), state)
+    if last and stored.state == "retiring":
+        begin_retirement(change, stored, erase_now=True)
+
+
+def _others_under_way(change: Change, operation: Operation) -> Sequence[Stored[Operation]]:
+    found = operations_under_way(change.tx, operation.key.application)
+    return [other for other in found if other.key != operation.operation]
 
 
 def _deploy_aborted(change: Change, stored: Stored[ApplicationRecord], operation: Operation) -> None:
     """One component of a purchase will not run, so nothing of it shall: all or nothing."""
-    if stored.state != "ordering":
-        return
-    reason = f"deploying {operation.key.component} was aborted" + (
-        f": {operation.reason}" if operation.reason else ""
-    )
-    value = stored.value.model_copy(update={"reason": reason})
-    stored = save_application(change, stored, value, "retiring")
-    for other in operations_under_way(change.tx, stored.key):
-        if other.key != operation.operation:
+    others = _others_under_way(change, operation)
+    if stored.state == "ordering":
+        why = f": {operation.reason}" if operation.reason else ""
+        reason = f"deploying {operation.key.component} was aborted{why}"
+        value = stored.value.model_copy(update={"reason": reason})
+        stored = save_application(change, stored, value, "retiring")
+        for other in others:
             wanted = other.value.model_copy(update={"abort_wanted": True})
             save(change.tx, "operation", other.key, wanted, state=other.state, expect=other.version)
-    begin_retirement(change, stored, erase_now=True, tried=operation.key.component)
+    if not others:
+        begin_retirement(change, stored, erase_now=True)
 
 
 def begin_retirement(
-    change: Change, stored: Stored[ApplicationRecord], *, erase_now: bool, tried: str = ""
+    change: Change, stored: Stored[ApplicationRecord], *, erase_now: bool
 ) -> tuple[str, ...]:
-    """Open a retire operation for each component; consumers end first. Returns their ids.
-
-    `tried`: a component whose deploy was aborted; nothing stands there any more.
-    """
+    """Open a retire operation for each component; consumers end first. Returns their ids."""
     record = stored.value
-    names = {
-        component: f"op-{change.tx.next_number('operation')}"
-        for component in sorted(record.components)
-        if component != tried
-    }
+    names = {component: f"op-{change.tx.next_number('operation')}" for component in sorted(record.components)}
     for component, name in names.items():
         wanted = record.application.components[component]
         consumers = _consumers(record, component)
@@ -165,8 +175,6 @@ def begin_retirement(
             started_at=change.now,
         )
         save(change.tx, "operation", name, operation, state="open", expect=0)
-    if not names:
-        _end_if_empty(change, stored)
     return tuple(names.values())
 
 
@@ -195,6 +203,8 @@ def _moved(change: Change, stored: Stored[ApplicationRecord], operation: Operati
         "way_back_hold": "",
         "grants": (),
     }
+    if component.way_back_site not in (None, operation.target):
+        _end_older_way_back(change, stored.value, name)
     if operation.leave or operation.way_back_seconds <= 0:
         release_hold(change, component.hold, component.placement.site)
     else:
@@ -207,8 +217,34 @@ def _moved(change: Change, stored: Stored[ApplicationRecord], operation: Operati
         }
         due = DueRecord(what="way-back", due=until, application=stored.key, component=name)
         remember_due(change, due)
-    now = component.model_copy(update=update)
-    save_application(change, stored, _with_component(stored.value, name, now))
+    value = _with_component(stored.value, name, component.model_copy(update=update))
+    if move.value.traffic is not None:
+        value = value.model_copy(update={"traffic": move.value.traffic})
+    save_application(change, stored, value)
+
+
+def _end_older_way_back(change: Change, record: ApplicationRecord, component: str) -> None:
+    """A component keeps one way back: the newest."""
+    placed = record.components[component]
+    release_hold(change, placed.way_back_hold, placed.way_back_site or "")
+    open_drop(change, record, component)
+
+
+def open_drop(change: Change, record: ApplicationRecord, component: str) -> str:
+    """An operation that ends the way back of a component; returns its id."""
+    wanted, placed = record.application.components[component], record.components[component]
+    operation = Operation(
+        operation=f"op-{change.tx.next_number('operation')}",
+        kind="drop",
+        key=key_of(record.name, component),
+        component_kind=wanted.kind,
+        mandate=record.mandate_digest,
+        source=placed.way_back_site,
+        retrieval_seconds=wanted.retrieval_seconds,
+        started_at=change.now,
+    )
+    save(change.tx, "operation", operation.operation, operation, state="open", expect=0)
+    return operation.operation
 
 
 def remember_due(change: Change, due: DueRecord) -> None:
@@ -246,12 +282,11 @@ def _retired(change: Change, stored: Stored[ApplicationRecord], operation: Opera
     gone = {"primary": None, "way_back_site": None, "way_back_hold": "", "hold": "", "grants": ()}
     now = component.model_copy(update=gone)
     stored = save_application(change, stored, _with_component(stored.value, name, now))
-    others = operations_under_way(change.tx, stored.key)
-    if all(other.key == operation.operation for other in others):
-        _end_if_empty(change, stored)
+    if not _others_under_way(change, operation):
+        _end(change, stored)
 
 
-def _end_if_empty(change: Change, stored: Stored[ApplicationRecord]) -> None:
+def _end(change: Change, stored: Stored[ApplicationRecord]) -> None:
     for component in (*stored.value.components.values(), *stored.value.endpoints.values()):
         release_hold(change, component.hold, component.placement.site)
     ended = "declined" if stored.value.reason else "ended"

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from hanse.hub.commands.changes import change_running
 from hanse.hub.context import Change, Hub
+from hanse.hub.planning.moving import why_not_stay
 from hanse.hub.purchase import hold_order
 from hanse.hub.records import (
     ApplicationRecord,
@@ -15,6 +16,13 @@ from hanse.hub.records import (
     Stored,
     load,
     save,
+)
+from hanse.hub.settlement import (
+    begin_retirement,
+    operations_under_way,
+    require_application,
+    require_quiet,
+    save_application,
 )
 from hanse.hub.spec import key_of, spec_of, used_by
 from hanse.model.application.file import Application
@@ -49,6 +57,7 @@ def apply_plan(hub: Hub, name: str, plan_id: str) -> Applied:
     Raises Permanent(`plan-unknown`, `plan-of-another`, `plan-too-old`, `plan-without-solution`,
     `plan-not-bookable`, `image-missing`, `application-busy`, `change-refused`).
     """
+    objection = _objection(hub, name, plan_id)
     with hub.change() as change:
         plan = _usable_plan(change, name, plan_id)
         old = load(change.tx, "application", name, ApplicationRecord)
@@ -57,7 +66,7 @@ def apply_plan(hub: Hub, name: str, plan_id: str) -> Applied:
         elif old.value.plan == plan.id:
             applied = _again(change.tx, old.value)
         elif old.state == "running":
-            words = change_running(change, old, plan)
+            words = change_running(change, old, plan, objection)
             applied = Applied(application=name, order=old.value.order, operations=(), changed=words)
         else:
             raise Permanent(
@@ -67,6 +76,51 @@ def apply_plan(hub: Hub, name: str, plan_id: str) -> Applied:
             )
         change.answer(applied)
     return applied
+
+
+def _objection(hub: Hub, name: str, plan_id: str) -> str:
+    """Why a running application may not stay where it is under the plan's mandate; empty if it may."""
+    with hub.look() as tx:
+        plan = load(tx, "plan", plan_id, PlanRecord)
+        running = load(tx, "application", name, ApplicationRecord)
+    if plan is None or running is None or running.state != "running" or running.value.plan == plan_id:
+        return ""
+    return why_not_stay(hub, running.value, plan.value.mandate)
+
+
+class Retiring(Shape):
+    """The operations that end an application."""
+
+    application: str
+    operations: tuple[str, ...]
+
+
+def retire(hub: Hub, name: str, *, erase_now: bool = False) -> Retiring:
+    """End an application: data is retained until the retrieval date, or erased now.
+
+    Asking again, or asking to erase what is retained, is allowed. Raises Permanent(`application-unknown`,
+    `application-busy`).
+    """
+    with hub.change() as change:
+        stored = require_application(change.tx, name)
+        busy = operations_under_way(change.tx, name)
+        if stored.state == "retiring" and busy and not erase_now:
+            operations = tuple(each.key for each in busy)
+        elif stored.state == "declined" or (stored.state == "ended" and not erase_now):
+            operations = ()
+        else:
+            stored = require_quiet(change.tx, name, "be retired")
+            value = stored.value.model_copy(update={"reason": ""})
+            stored = save_application(change, stored, value, "retiring")
+            operations = begin_retirement(change, stored, erase_now=erase_now)
+            change.note(
+                "retirement-asked", f"application/{name}/", erase_now=erase_now, operations=operations
+            )
+        if not operations:
+            change.note("retirement-asked", f"application/{name}/", erase_now=erase_now, operations=[])
+        retiring = Retiring(application=name, operations=operations)
+        change.answer(retiring)
+    return retiring
 
 
 def _usable_plan(change: Change, name: str, plan_id: str) -> PlanRecord:

@@ -18,11 +18,13 @@ IN_PLACE = frozenset({"way_back_seconds", "retrieval_seconds", "image", "command
 IN_WORDS = {"way_back_seconds": "way_back", "retrieval_seconds": "retrieval"}
 
 
-def change_running(change: Change, stored: Stored[ApplicationRecord], plan: PlanRecord) -> tuple[str, ...]:
+def change_running(
+    change: Change, stored: Stored[ApplicationRecord], plan: PlanRecord, objection: str
+) -> tuple[str, ...]:
     """Change a running application to the plan's file. Returns what changed, in words.
 
     Raises Permanent(`change-refused`) naming every field that cannot be changed, and changes nothing;
-    Permanent(`application-busy`). That the new policy allows the present places is the caller's to check.
+    Permanent(`application-busy`). `objection`: why the new mandate does not allow the present places.
     """
     require_idle(change.tx, stored.key, "be changed")
     old, new = stored.value.application, plan.application
@@ -33,6 +35,12 @@ def change_running(change: Change, stored: Stored[ApplicationRecord], plan: Plan
             f"{stored.key} runs, and this cannot be changed while it does: {'; '.join(refused)}. Nothing was "
             "changed. Give the file another `name` to run it beside this one, or retire this one first: "
             f"`hanse retire {stored.key}`.",
+        )
+    if objection:
+        raise Permanent(
+            "change-refused",
+            f"{stored.key} may not stay where it is under the changed file: {objection}. Nothing was "
+            "changed. Move it first, then apply again.",
         )
     words = tuple(_words(old, new))
     update = {

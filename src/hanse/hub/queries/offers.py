@@ -9,6 +9,15 @@ from typing import Any, TypeVar
 from hanse.hub.context import Hub
 from hanse.hub.planning.market import current_catalogue
 from hanse.hub.records import SiteRecord, load_all
+from hanse.matching.query import (
+    Noun,
+    Query,
+    QueryMistake,
+    parse_where,
+    select_offers,
+    select_providers,
+    select_sites,
+)
 from hanse.model.market.offer import Catalogue, Offer, Provider, Site
 from hanse.model.shape import MicroEur, Moment, Shape, SiteId
 from hanse.ports import Permanent
@@ -18,7 +27,7 @@ PAGE_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to list. `where`: every word must occur in an id, a name or a city."""
+    """What to list. `where` is a condition as in `matching.query`."""
 
     kind: str = ""
     country: str = ""
@@ -72,13 +81,9 @@ RowT = TypeVar("RowT")
 
 
 def list_providers(hub: Hub, wanted: Filter) -> ProviderPage:
-    """Raises Permanent(`cursor-unknown`)."""
+    """`kind`: of an offer that they sell. Raises Permanent(`query-unreadable`, `cursor-unknown`)."""
     catalogue = current_catalogue(hub)
-    rows = [
-        each
-        for each in catalogue.providers
-        if _in_country(wanted, each.country) and _named(wanted, each.provider, each.name)
-    ]
+    rows = select_providers(catalogue, _query(wanted, "providers"))
     page, following = _page(rows, lambda each: each.provider, wanted)
     return ProviderPage(
         catalogue_version=catalogue.version, total=len(rows), next=following, providers=tuple(page)
@@ -86,42 +91,39 @@ def list_providers(hub: Hub, wanted: Filter) -> ProviderPage:
 
 
 def list_sites(hub: Hub, wanted: Filter) -> SitePage:
-    """Raises Permanent(`cursor-unknown`). `kind`: `datacentre`, `micro`, `edge`, or `joined`."""
+    """`kind`: of the site. Raises Permanent(`query-unreadable`, `cursor-unknown`)."""
     catalogue = current_catalogue(hub)
     with hub.look() as tx:
         joined = {each.key: each.value for each in load_all(tx, "site", SiteRecord, state="joined")}
-    sites = {each.site: each for each in catalogue.sites}
-    rows = [
-        _listed_site(hub, each, catalogue, joined.get(each.site))
-        for each in sites.values()
-        if _in_country(wanted, each.country) and _named(wanted, each.site, each.city)
-    ]
-    rows = [
-        each for each in rows if wanted.kind in ("", each.kind) or (wanted.kind == "joined" and each.joined)
-    ]
+    rows = select_sites(catalogue, _query(wanted, "sites"))
     page, following = _page(rows, lambda each: each.site, wanted)
-    return SitePage(catalogue_version=catalogue.version, total=len(rows), next=following, sites=tuple(page))
+    listed = tuple(_listed_site(hub, each, catalogue, joined.get(each.site)) for each in page)
+    return SitePage(catalogue_version=catalogue.version, total=len(rows), next=following, sites=listed)
 
 
 def list_offers(hub: Hub, wanted: Filter) -> OfferPage:
-    """Raises Permanent(`cursor-unknown`). `kind` is the offer's."""
+    """`kind`: of the offer. Raises Permanent(`query-unreadable`, `cursor-unknown`)."""
     catalogue = current_catalogue(hub)
-    sites = {each.site: each for each in catalogue.sites}
-    rows = [
-        each
-        for each in catalogue.offers
-        if wanted.kind in ("", each.kind)
-        and _in_country(wanted, sites[each.site].country)
-        and _named(wanted, each.id, sites[each.site].city)
-    ]
+    rows = select_offers(catalogue, _query(wanted, "offers"))
     page, following = _page(rows, lambda each: each.id, wanted)
+    countries = {each.site: each.country for each in catalogue.sites}
     return OfferPage(
         catalogue_version=catalogue.version,
         total=len(rows),
         next=following,
         offers=tuple(page),
-        countries={each.site: sites[each.site].country for each in page},
+        countries={each.site: countries[each.site] for each in page},
     )
+
+
+def _query(wanted: Filter, noun: Noun) -> Query:
+    where = parse_where(wanted.where, noun)
+    if isinstance(where, QueryMistake):
+        raise Permanent(
+            "query-unreadable",
+            f"The condition {wanted.where!r} cannot be read at its character {where.column}: {where.what}",
+        )
+    return Query(kind=wanted.kind or None, country=wanted.country.upper() or None, where=where)
 
 
 def _listed_site(hub: Hub, site: Site, catalogue: Catalogue, record: SiteRecord | None) -> ListedSite:
@@ -141,15 +143,6 @@ def _listed_site(hub: Hub, site: Site, catalogue: Catalogue, record: SiteRecord 
         endpoint_micro_eur_per_month=catalogue.endpoint_micro_eur_per_month.get(site.site),
         **known,
     )
-
-
-def _in_country(wanted: Filter, country: str) -> bool:
-    return not wanted.country or country == wanted.country.upper()
-
-
-def _named(wanted: Filter, *texts: str) -> bool:
-    together = " ".join(texts).casefold()
-    return all(word in together for word in wanted.where.casefold().split())
 
 
 def _page(
