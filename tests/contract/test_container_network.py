@@ -130,3 +130,21 @@ async def test_a_bridge_that_somebody_removed_comes_back_with_its_cables(contain
     assert not await containers.answers(key, served)
     assert await containers.primary(key) == served
     assert await containers.answers(key, served)
+
+
+async def test_a_restart_is_heard_at_once_beside_a_neighbour(containers, key, other_key):
+    gateway = await containers.driver.prepare_network("shop")
+    server, port = await listen(gateway)
+    served, neighbour = await containers.primary(key), await containers.primary(other_key)
+    for _ in range(3):
+        assert await reaches(containers, other_key, gateway, port)
+        await containers.driver.fence(key)
+        assert await containers.primary(key) == served
+        assert await containers.answers(key, served)
+        assert await containers.answers(other_key, neighbour)
+        assert await reaches(containers, key, gateway, port)
+    neighbours = subprocess.run(
+        ["ip", "neighbour", "show", served.clients[0]], capture_output=True, check=True
+    )
+    assert b"02:00:0a:" in neighbours.stdout
+    server.close()

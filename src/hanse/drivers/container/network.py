@@ -101,16 +101,17 @@ class ContainerNetwork:
         if own is None or await _is_port_of(cable, own.bridge):
             return
         await run("ip", "link", "delete", cable)
-        await _must("ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+        inside = ("peer", "name", "eth0", "address", _hardware(address), "netns", str(pid))
+        await _must("ip", "link", "add", cable, "type", "veth", *inside)
         await _must("ip", "link", "set", cable, "addrgenmode", "none")
         await _must("ip", "link", "set", cable, "master", own.bridge)
         await _must("bridge", "link", "set", "dev", cable, "isolated", "on")
         await _must("ip", "link", "set", cable, "up")
-        inside = ("nsenter", f"--net=/proc/{pid}/ns/net", "ip")
-        await _must(*inside, "link", "set", "eth0", "addrgenmode", "none")
-        await _must(*inside, "address", "add", f"{address}/{_PREFIX}", "dev", "eth0")
-        await _must(*inside, "link", "set", "lo", "up")
-        await _must(*inside, "link", "set", "eth0", "up")
+        there = ("nsenter", f"--net=/proc/{pid}/ns/net", "ip")
+        await _must(*there, "link", "set", "eth0", "addrgenmode", "none")
+        await _must(*there, "address", "add", f"{address}/{_PREFIX}", "dev", "eth0")
+        await _must(*there, "link", "set", "lo", "up")
+        await _must(*there, "link", "set", "eth0", "up")
 
     async def detach(self, application: str, name: str) -> None:
         """Unplug a container and forget its address. May be repeated."""
@@ -134,7 +135,7 @@ class ContainerNetwork:
 
     async def _raise_bridge(self, own: Own) -> bool:
         """True if the bridge stands alone with its subnet; False if the subnet belongs to another."""
-        made = await run("ip", "link", "add", own.bridge, "type", "bridge")
+        made = await run("ip", "link", "add", own.bridge, "address", _hardware(own.gateway), "type", "bridge")
         if made.code and "File exists" not in made.complaint:
             raise Permanent("network-unavailable", f"this machine makes no network bridges: {made.last_line}")
         await _must("ip", "link", "set", own.bridge, "addrgenmode", "none")
@@ -217,6 +218,15 @@ def _failed(finished: Finished) -> Temporary:
     return Temporary(
         "network-failed", f"the container network could not be set up: {finished.last_line}", 1.0
     )
+
+
+def _hardware(address: str) -> str:
+    """One hardware address for each IP address, for ever.
+
+    Otherwise neighbours keep sending to the last container's, or to the bridge's before a port came or
+    went, until their caches expire: up to a minute of silence after a restart.
+    """
+    return "02:00:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(address).packed)
 
 
 def _digest(directory: Path, name: str) -> str:
