@@ -1,7 +1,7 @@
 """What is left of a site when its agent is dead: the parts that run, their data, what they acknowledged."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from hanse.drivers.contract import Credential
@@ -70,6 +70,8 @@ class Part:
             await self.machine.net.clock.sleep(self.machine.work_seconds)
             if not self.alive:
                 raise Lost(f"{self.name} at {self.site} died")
+            if self.stateless and self.machine.program is not None:
+                return await self.machine.program(self, request)
             return self._do(request)
         finally:
             self.running -= 1
@@ -101,6 +103,10 @@ class Part:
         raise Denied(f"{self.name} at {self.site} does not know this credential")
 
 
+Program = Callable[[Part, Request], Awaitable[Reply]]
+"""What a part without state does with a request. Raises Refused, Lost or Denied."""
+
+
 @dataclass(slots=True)
 class Machine:
     """One site's host. Parts outlive the agent's process, and its drivers with it."""
@@ -111,6 +117,8 @@ class Machine:
     history: History
     work_seconds: float = 0.0
     """How long a part works on one request."""
+    program: Program | None = None
+    """Run by parts without state; None: they only say that they are there."""
     parts: dict[str, Part] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
 
