@@ -29,7 +29,10 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 commands = cyclopts.App(
     name="hanse site",
-    help="Run one site of a provider: take orders from the hub, run components, keep the last word.",
+    help="""Run one site of a provider: take orders from the hub, run components, keep the last word.
+
+Examples: `hanse site join TOKEN --dir /srv/site --offers offers.yaml`, then `hanse site run --dir /srv/site`
+""",
     version_flags=[],
     result_action="return_value",
 )
@@ -186,7 +189,10 @@ def leave_command(
 
 doctor_commands = cyclopts.App(
     name="hanse doctor",
-    help="What this machine can run, how to add the rest, and what it cannot enforce.",
+    help="""What this machine can run, how to add the rest, and what it cannot enforce.
+
+Changes nothing; the exit code is 1 if something is missing. Examples: `hanse doctor`, `hanse doctor --json`
+""",
     version_flags=[],
     result_action="return_value",
 )
@@ -194,9 +200,7 @@ doctor_commands = cyclopts.App(
 
 @doctor_commands.default
 def doctor_command(*, json: Json = False) -> int:
-    """Look at this machine and change nothing. The exit code is 1 if something is missing.
-
-    Examples: `hanse doctor`, `hanse doctor --json`
+    """Look at this machine and change nothing.
 
     Parameters
     ----------

@@ -14,7 +14,9 @@ _ASK_SECONDS = 5.0
 _TRIES = 3
 _AT_ONCE = 8
 _AGAIN_SECONDS = 300.0
-_AGAIN_SOON_SECONDS = 10.0
+_AGAIN_SOON_SECONDS = 5.0
+_PAUSE_SECONDS = 1.0
+"""A peer whose agent restarts is away for a moment only."""
 
 
 class Reach:
@@ -46,15 +48,21 @@ class Reach:
         """Milliseconds of the best of a few tries, or why there is no way."""
         if not peer.address:
             return "it states no data address"
-        async with self._turns:
-            best: float | None = None
-            for _ in range(_TRIES):
-                began = self._parts.clock.monotonic()
-                try:
-                    reply = await self._parts.carrier.ask(peer, {"ask": "ping"}, _ASK_SECONDS)
-                except (Temporary, Permanent) as error:
-                    return error.message
-                whole = (self._parts.clock.monotonic() - began) * 1000
-                ms = float(reply.get("connect_ms", whole))
+        best: float | None = None
+        why = ""
+        for _ in range(_TRIES):
+            try:
+                async with self._turns:
+                    ms = await self._ask(peer)
+            except (Temporary, Permanent) as error:
+                why = error.message
+                await self._parts.clock.sleep(_PAUSE_SECONDS)
+            else:
                 best = ms if best is None else min(best, ms)
-            return round(best or 0.0, 2)
+        return why if best is None else round(best, 2)
+
+    async def _ask(self, peer: Peer) -> float:
+        began = self._parts.clock.monotonic()
+        reply = await self._parts.carrier.ask(peer, {"ask": "ping"}, _ASK_SECONDS)
+        whole = (self._parts.clock.monotonic() - began) * 1000
+        return float(reply.get("connect_ms", whole))

@@ -1,0 +1,148 @@
+"""The channel on real TLS: known keys are answered, everybody else is not."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_world import MemoryJournal
+
+from hanse.agent.place.peers import Peers
+from hanse.agent.post.channel import LINE_LIMIT_BYTES, Channel
+from hanse.model.replica.order import ReachOrder
+from hanse.model.replica.spec import Peer
+from hanse.ports import Permanent, Temporary
+from hanse.trust.authority import self_signed
+from hanse.trust.keys import load_or_make_key, thumbprint_of
+from hanse.wire.tls import PeerTrust
+
+
+class Site:
+    def __init__(self, directory: Path, name: str) -> None:
+        key = load_or_make_key(directory / f"{name}.key")
+        pem = self_signed(key, f"{name}/1", ["127.0.0.1"], datetime.now(UTC))
+        (directory / f"{name}.crt").write_text(pem)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.peer = Peer(
+            site=f"{name}/1",
+            thumbprint=thumbprint_of(key),
+            certificate_pem=pem,
+            sealing_key="{}",
+            address="127.0.0.1",
+            channel_port=self.port,
+        )
+        self.peers = Peers(MemoryJournal())
+        self.channel = Channel(PeerTrust(directory / f"{name}.crt", directory / f"{name}.key"), self.peers)
+
+    def knows(self, *others: "Site") -> None:
+        self.peers.learn(ReachOrder(peers=tuple(other.peer for other in others)))
+
+    async def serve(
+        self, answer: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+    ) -> asyncio.Task[None]:
+        ready = asyncio.Event()
+        task = asyncio.create_task(self.channel.serve("127.0.0.1", self.port, answer, ready.set))
+        await asyncio.wait([asyncio.ensure_future(ready.wait()), task], return_when=asyncio.FIRST_COMPLETED)
+        return task
+
+
+async def echo(thumbprint: str, message: dict[str, Any]) -> dict[str, Any]:
+    return {"ok": True, "from": thumbprint, "said": message}
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_known_peers_talk_and_each_sees_the_key_of_the_other(tmp_path: Path) -> None:
+    a, b = Site(tmp_path, "a"), Site(tmp_path, "b")
+    a.knows(b)
+    b.knows(a)
+    task = await b.serve(echo)
+    reply = await a.channel.ask(b.peer, {"ask": "ping"}, 5)
+    await end(task)
+    assert (reply["from"], reply["said"]) == (a.peer.thumbprint, {"ask": "ping"})
+    assert 0 < reply["connect_ms"] < 1000
+
+
+async def test_a_stranger_is_not_answered(tmp_path: Path) -> None:
+    a, b = Site(tmp_path, "a"), Site(tmp_path, "b")
+    a.knows(b)
+    task = await b.serve(echo)
+    with pytest.raises(Temporary) as refused:
+        await a.channel.ask(b.peer, {"ask": "ping"}, 5)
+    await end(task)
+    assert refused.value.code == "peer-unreachable"
+
+
+async def test_somebody_else_at_the_peers_address_is_told_nothing(tmp_path: Path) -> None:
+    a, b, c = (Site(tmp_path, name) for name in "abc")
+    a.knows(b, c)
+    c.knows(a)
+    heard: list[Any] = []
+
+    async def listen(_thumbprint: str, message: dict[str, Any]) -> dict[str, Any]:
+        heard.append(message)
+        return {}
+
+    task = await c.serve(listen)
+    impostor = b.peer.model_copy(update={"channel_port": c.port})
+    with pytest.raises(Temporary, match="showed the key"):
+        await a.channel.ask(impostor, {"ask": "prepare"}, 5)
+    await end(task)
+    assert heard == []
+
+
+async def test_nobody_there_is_said_with_the_address(tmp_path: Path) -> None:
+    a, b = Site(tmp_path, "a"), Site(tmp_path, "b")
+    a.knows(b)
+    with pytest.raises(Temporary, match=f"b/1 cannot be reached at 127.0.0.1:{b.port}"):
+        await a.channel.ask(b.peer, {"ask": "ping"}, 5)
+
+
+async def test_a_silent_peer_costs_no_more_than_the_timeout(tmp_path: Path) -> None:
+    a, b = Site(tmp_path, "a"), Site(tmp_path, "b")
+    a.knows(b)
+    b.knows(a)
+
+    async def wait(_thumbprint: str, _message: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    task = await b.serve(wait)
+    with pytest.raises(Temporary, match="no answer within"):
+        await a.channel.ask(b.peer, {"ask": "ping"}, 0.2)
+    await end(task)
+
+
+async def test_a_line_that_is_too_long_is_not_sent(tmp_path: Path) -> None:
+    a, b = Site(tmp_path, "a"), Site(tmp_path, "b")
+    a.knows(b)
+    b.knows(a)
+    task = await b.serve(echo)
+    with pytest.raises(Temporary, match="too long"):
+        await a.channel.ask(b.peer, {"ask": "x" * LINE_LIMIT_BYTES}, 5)
+    await end(task)
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    b = Site(tmp_path, "b")
+    task = await b.serve(echo)
+    with pytest.raises(Permanent, match=f"port {b.port} at 127.0.0.1 is taken"):
+        await b.channel.serve("127.0.0.1", b.port, echo)
+    await end(task)
+
+
+async def test_a_site_with_a_new_key_replaces_its_old_one(tmp_path: Path) -> None:
+    a, b, c = (Site(tmp_path, name) for name in "abc")
+    a.knows(b)
+    renewed = c.peer.model_copy(update={"site": "b/1"})
+    a.peers.learn(ReachOrder(peers=(renewed,)))
+    assert a.peers.by_thumbprint(b.peer.thumbprint) is None
+    assert a.peers.by_thumbprint(c.peer.thumbprint) == renewed
