@@ -1,0 +1,116 @@
+"""Watches operations until they end: one line that moves on a terminal, plain lines elsewhere."""
+
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from hanse.cli.show.operations import doing, failure_lines, is_under_way, stage, title
+from hanse.ports import Permanent, Temporary
+from hanse.wire.api_client import ApiClient
+
+Document = Mapping[str, Any]
+LOOK_SECONDS = 0.15
+REPEAT_SECONDS = 2.0
+"""Plain lines tell progress again after so long."""
+SILENCE_SECONDS = 6.0
+STUCK_SECONDS = 30.0
+
+
+@dataclass
+class Board:
+    """What the person sees. `out` may be a terminal."""
+
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    _told: dict[str, tuple[tuple[object, ...], float]] = field(default_factory=dict)
+    _live: bool = False
+
+    def tell(self, operation: Document) -> None:
+        """A plain line if something changed or time has passed; the live line of a terminal always."""
+        name, now = operation["operation"], time.monotonic()
+        known, at = self._told.get(name, ((), 0.0))
+        seen, line = stage(operation), f"{title(operation)}: {doing(operation)}"
+        if seen != known or (not self.out.isatty() and operation["progress"] and now - at >= REPEAT_SECONDS):
+            self._told[name] = (seen, now)
+            self.line(line)
+        elif self.out.isatty() and operation["progress"]:
+            width = shutil.get_terminal_size().columns - 1
+            self.out.write(f"\r\x1b[K{line[:width]}")
+            self.out.flush()
+            self._live = True
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        if self._live:
+            self.out.write("\r\x1b[K")
+            self._live = False
+        self.out.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+        self.out.flush()
+
+
+def follow(client: ApiClient, application: str, names: Sequence[str], board: Board) -> Document | None:
+    """Tell what happens until these operations have ended. The last status; None if the application is gone.
+
+    Raises Temporary(`hub-unreachable`) if the hub stays silent, Permanent(`interrupted`,
+    `operation-stuck`); the operations go on in each case.
+    """
+    quiet_since: float | None = None
+    stuck_since: float | None = None
+    try:
+        while True:
+            try:
+                found = _look(client, application)
+            except Temporary:
+                quiet_since = quiet_since or time.monotonic()
+                if time.monotonic() - quiet_since > SILENCE_SECONDS:
+                    raise
+                time.sleep(LOOK_SECONDS)
+                continue
+            quiet_since = None
+            ours = [each for each in found["operations"] if each["operation"] in names]
+            for operation in reversed(ours):
+                board.tell(operation)
+            if not any(map(is_under_way, ours)) and found["state"] not in ("ordering", "retiring"):
+                return found
+            stuck_since = _patience(ours, stuck_since)
+            time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        raise Permanent(
+            "interrupted",
+            f"no longer watching; it goes on without you. Look with `hanse status {application}`.",
+        ) from None
+
+
+def _look(client: ApiClient, application: str) -> Document:
+    return client.get(f"/v1/applications/{application}")
+
+
+def _patience(operations: Sequence[Document], since: float | None) -> float | None:
+    stuck = [each for each in operations if each["state"] == "stuck"]
+    if not stuck:
+        return None
+    since = since or time.monotonic()
+    if time.monotonic() - since > STUCK_SECONDS:
+        first = stuck[0]
+        raise Permanent(
+            "operation-stuck",
+            f"{title(first)} does not get on: {first['reason']} It goes on by itself once that changes; "
+            f"`hanse abort {first['operation']}` puts everything back.",
+        )
+    return since
+
+
+def verdict(found: Document, names: Sequence[str]) -> tuple[bool, list[str]]:
+    """Whether all went well, and what to say of those that did not."""
+    ours = [each for each in found["operations"] if each["operation"] in names]
+    lines: list[str] = []
+    for each in ours:
+        if each["state"] != "done":
+            lines += [f"{title(each)}: {doing(each)}", *failure_lines(each["failure"])]
+    good = all(each["state"] == "done" for each in ours)
+    if found["state"] == "declined":
+        lines.append(f"{found['application']} was not bought: {found['reason']}")
+        good = False
+    return good, lines

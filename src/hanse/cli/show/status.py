@@ -1,0 +1,147 @@
+"""What runs, and what happened, as text."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hanse.cli.show.operations import doing, failure_lines, is_under_way, progress_words, title
+from hanse.cli.show.table import eur, moment, table
+
+Document = Mapping[str, Any]
+
+
+def status_lines(found: Document) -> list[str]:
+    """One application."""
+    return list(_status(found))
+
+
+def _status(found: Document) -> Iterator[str]:
+    yield (
+        f"{found['application']}: {found['state']}, {eur(found['price_micro_eur_per_month'])} EUR a month, "
+        f"applied {moment(found['applied_at'])} UTC" + (f" ({found['reason']})" if found["reason"] else "")
+    )
+    order = found["order"]
+    if order and order["state"] != "accepted":
+        yield f"order {order['order']}: {order['state']} {order['reason']}".rstrip()
+    yield ""
+    yield from _components(found["components"])
+    if found["endpoints"]:
+        yield ""
+        yield from _endpoints(found["endpoints"])
+    operations = [each for each in found["operations"] if is_under_way(each)]
+    if operations:
+        yield ""
+        yield "under way:"
+        yield from (f"  {title(each)}: {doing(each)}" for each in operations)
+    ended = [each for each in found["operations"] if not is_under_way(each)]
+    if ended:
+        yield f"last: {title(ended[0])}: {doing(ended[0])}"
+    silent = [
+        f"{each['site']} (last heard {moment(each['last_seen_at'])})"
+        for each in found["sites"]
+        if each["left"]
+    ]
+    if silent:
+        yield f"sites that have left: {', '.join(silent)}"
+    yield f"mandate: {found['mandate']['says']} · data at rest: not encrypted"
+
+
+def _components(components: Sequence[Document]) -> Iterator[str]:
+    rows = [
+        (
+            each["component"],
+            each["kind"],
+            each["site"] or "nowhere yet",
+            str(each["epoch"]),
+            eur(each["price_micro_eur_per_month"]),
+            _state(each),
+        )
+        for each in components
+    ]
+    yield from table(("component", "kind", "runs at", "epoch", "EUR/month", "state"), rows, right=[3, 4])
+    for each in components:
+        for replica in each["replicas"]:
+            if replica["site"] != each["site"] and replica["role"] not in (None, "absent"):
+                yield f"  {each['component']} is {_replica(replica)}"
+            for line in failure_lines(replica["failure"]):
+                yield f"  {each['component']} at {replica['site']}: {line}"
+        if each["way_back"]:
+            yield (
+                f"  way back of {each['component']}: {each['way_back']['site']} until "
+                f"{moment(each['way_back']['until'])} UTC"
+            )
+
+
+def _state(component: Document) -> str:
+    primary = [each for each in component["replicas"] if each["site"] == component["site"]]
+    if not primary:
+        return "not started"
+    first = primary[0]
+    words = "ready" if first["ready"] and first["role"] == "primary" else first["role"] or "silent"
+    return words if first["answered"] else f"{words}, its site has not answered the newest order"
+
+
+def _replica(replica: Document) -> str:
+    words = f"{replica['role']} at {replica['site']}"
+    if not replica["ready"]:
+        words += ", not ready"
+    progress = progress_words(replica["progress"])
+    return f"{words}: {progress}" if progress else words
+
+
+def _endpoints(endpoints: Sequence[Document]) -> Iterator[str]:
+    rows = [
+        (
+            each["component"],
+            f"{each['protocol']}://{each['address']}:{each['port']}" if each["port"] else "not yet",
+            each["site"],
+            each["upstream_site"] or "nothing yet",
+            "ready" if each["ready"] else "not ready",
+        )
+        for each in endpoints
+    ]
+    yield from table(("endpoint", "address", "at", "leads to", "state"), rows)
+    for each in endpoints:
+        yield from (f"  {each['component']}: {line}" for line in failure_lines(each["failure"]))
+
+
+def summary_lines(found: Document) -> list[str]:
+    """Every application, one line each."""
+    applications = found["applications"]
+    if not applications:
+        return ["Nothing runs here. `hanse plan FILE` shows what would, `hanse apply FILE` buys and runs it."]
+    rows = [
+        (
+            each["application"],
+            each["state"],
+            eur(each["price_micro_eur_per_month"]),
+            ", ".join(f"{one['component']} at {one['site'] or '-'}" for one in each["components"]),
+            str(sum(1 for one in each["operations"] if is_under_way(one))),
+        )
+        for each in applications
+    ]
+    return table(("application", "state", "EUR/month", "components", "under way"), rows, right=[2, 4])
+
+
+def history_lines(found: Document) -> list[str]:
+    """Oldest first, one line an entry."""
+    prefix = f"application/{found['application']}/"
+    return [
+        f"{moment(each['at'])}  {each['kind']:<28} {_facts(each, prefix)}".rstrip()
+        for each in reversed(found["entries"])
+    ]
+
+
+def _facts(entry: Document, prefix: str) -> str:
+    subject = entry["subject"].removeprefix(prefix)
+    facts = [
+        f"{name}={_short(value)}"
+        for name, value in entry["payload"].items()
+        if value not in ("", None, [], {})
+    ]
+    return " ".join([*([subject] if subject else []), *facts])
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text[:23] + "…" if text.startswith("sha256:") else text if len(text) <= 160 else text[:159] + "…"
