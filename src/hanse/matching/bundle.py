@@ -21,14 +21,16 @@ from hanse.matching.search.problem import (
     Undecided,
     Variable,
 )
-from hanse.matching.search.solve import NODES_MAX, solve
+from hanse.matching.search.solve import Effort, solve
 from hanse.model.application.requirement import GroupRequirement, Mandate
 from hanse.model.market.offer import Catalogue, Site
 from hanse.rules.facts import rtt_ms
 
 FREE_UNITS = "free-units"
 """Id of the condition that no offer is sold oftener than it has units."""
-TRIAL_NODES_MAX = 500
+TRIAL_STEPS_MAX = 5_000
+TRIALS_STEPS_MAX = 80_000
+"""Of all trials together; after that every trial is undecided at once."""
 _LEVELS: tuple[Level, ...] = ("site", "provider", "country")
 _NONE: frozenset[str] = frozenset()
 
@@ -63,6 +65,7 @@ class Bundle:
             for size in range(len(_LEVELS) + 1)
             for levels in itertools.combinations(_LEVELS, size)
         }
+        self._trial_steps = TRIALS_STEPS_MAX
         self._kept: dict[tuple[int, frozenset[str], tuple[Level, ...], bool], list[Candidate]] = {}
         self._rows: dict[tuple[float, int], Flags] = {}
         self._apart_gib = [
@@ -108,7 +111,10 @@ class Bundle:
             units=dict(scarce.values()),
             limit=min((limit for limit in totals if limit is not None), default=None),
         )
-        found = solve(problem, first_only=first_only, nodes_max=TRIAL_NODES_MAX if trial else NODES_MAX)
+        effort = Effort(min(TRIAL_STEPS_MAX, self._trial_steps)) if trial else Effort()
+        found = solve(problem, effort, first_only=first_only)
+        if trial:
+            self._trial_steps -= effort.used
         if not isinstance(found, Found):
             return found
         chosen = tuple(candidates[value] for candidates, value in zip(kept, found.values, strict=True))

@@ -85,7 +85,9 @@ def _bundle_conflicts(bundle: Bundle) -> list[Conflict]:
         return bundle.solve(everything - kept, trial=True, first_only=True) is not None
 
     found = minimal_conflicts(conditions, solvable)
-    return [_conflict(names, says) for names in _minimal(found)]
+    if found:
+        return [_conflict(names, says) for names in _minimal(found)]
+    return [_conflict(_reduced(conditions, solvable), says, minimal=False)]
 
 
 def _words(choice: Choices) -> dict[str, str]:
@@ -107,18 +109,19 @@ def _rejecting(bundle: Bundle) -> list[str]:
 def minimal_conflicts(conditions: list[str], solvable: Callable[[Names], bool]) -> list[Names]:
     """Minimal sets of conditions that are not `solvable`, by hitting-set tree (Reiter 1987).
 
-    All of them if there are at most `CONFLICTS_MAX` and `TRIALS_MAX` questions suffice; the first always.
+    All conditions together are known not to be solvable.
+    All are found if there are at most `CONFLICTS_MAX` and `TRIALS_MAX` questions suffice; the first always.
     `solvable` must stay true when conditions are taken away; where it answers true because it does not
     know, what cannot be confirmed is left out.
     """
-    asked: dict[Names, bool] = {}
+    everything = frozenset(conditions)
+    asked: dict[Names, bool] = {everything: False}
 
     def holds(kept: Names) -> bool:
         if kept not in asked:
             asked[kept] = solvable(kept)
         return asked[kept]
 
-    everything = frozenset(conditions)
     found: list[Names] = []
     seen: set[Names] = set()
     queue: deque[Names] = deque([frozenset()])
@@ -159,6 +162,16 @@ def _shrunk(conditions: list[str], holds: Callable[[Names], bool]) -> Names:
     return split(frozenset(), False, conditions)
 
 
-def _conflict(names: Names, says: dict[str, str]) -> Conflict:
+def _reduced(conditions: list[str], solvable: Callable[[Names], bool]) -> Names:
+    """A conflict that has lost whatever could be shown not to matter: sure, but maybe not minimal."""
+    kept = frozenset(conditions)
+    for name in conditions:
+        if not solvable(kept - {name}):
+            kept -= {name}
+    return kept
+
+
+def _conflict(names: Names, says: dict[str, str], *, minimal: bool = True) -> Conflict:
     ordered = sorted(names)
-    return Conflict(requirements=tuple(ordered), says=tuple(says[name] for name in ordered))
+    words = tuple(says[name] for name in ordered)
+    return Conflict(requirements=tuple(ordered), says=words, minimal=minimal)

@@ -50,7 +50,7 @@ def match(mandate: Mandate, catalogue: Catalogue, *, market: Market) -> Plan | N
             market=market,
             proved=solution is None,
             offers_seen=seen,
-            conflicts=conflicts_of(bundle, market),
+            conflicts=conflicts_of(bundle, market) if solution is None else (),
             rejections=rejections,
             relaxations=relaxations_of(bundle, rejections, None),
         )

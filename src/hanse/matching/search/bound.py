@@ -56,6 +56,26 @@ def _pairs(problem: Problem, kind: str, levels: tuple[str, ...]) -> set[frozense
     }
 
 
+def contradictory(groups: Sequence[Group]) -> bool:
+    """Whether some group must stand apart that others, taken together, hold at one place."""
+    return any(
+        group.kind == "apart"
+        and any(len(set(group.members) & set(held)) > 1 for held in _held(groups, group.level))
+        for group in groups
+    )
+
+
+def _held(groups: Sequence[Group], level: Level) -> list[set[int]]:
+    """Variables that share a place of `level`; one site is one provider and one country."""
+    held: list[set[int]] = []
+    for group in groups:
+        if group.kind == "together" and group.level in (level, "site"):
+            touched = [each for each in held if each & set(group.members)]
+            held = [each for each in held if each not in touched]
+            held.append(set(group.members).union(*touched))
+    return held
+
+
 def bonds_of(problem: Problem) -> list[Link]:
     """Groups that stand together, as bonds from each member to the next."""
     none = [np.zeros_like(variable.costs) for variable in problem.variables]

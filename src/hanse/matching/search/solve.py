@@ -1,34 +1,57 @@
 """Depth first, cheapest first, with bounds that never overstate."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from hanse.matching.search.assignment import INFINITE, Costs, assignment_cost
-from hanse.matching.search.bound import bonds_of, forest_of, settled_links, slots_of, takers_of, turned
+from hanse.matching.search.bound import (
+    bonds_of,
+    contradictory,
+    forest_of,
+    settled_links,
+    slots_of,
+    takers_of,
+    turned,
+)
 from hanse.matching.search.problem import UNDECIDED, Budget, Flags, Found, Level, Link, Problem, Undecided
 
-NODES_MAX = 5_000
-"""After so many steps the best bundle found is taken without proof, and none found is undecided."""
+STEPS_MAX = 50_000
+NODE_STEPS = 20
+"""A node bounds everything that is free; that takes about as long as so many values that fail at once."""
 
 
-def solve(
-    problem: Problem, *, first_only: bool = False, nodes_max: int = NODES_MAX
-) -> Found | Undecided | None:
+@dataclass(slots=True)
+class Effort:
+    """How much searching is granted, in values tried; counted, not timed, so that answers stay the same."""
+
+    granted: int = STEPS_MAX
+    used: int = 0
+
+    @property
+    def spent(self) -> bool:
+        """No more is granted: the best bundle found is taken without proof, and none found is undecided."""
+        return self.used > self.granted
+
+
+def solve(problem: Problem, effort: Effort, *, first_only: bool = False) -> Found | Undecided | None:
     """The cheapest bundle, or None when there surely is none; with `first_only`, any. Same in, same out."""
     if not problem.variables:
         return Found((), 0, proved=True)
     if any(not len(variable.costs) for variable in problem.variables):
         return None
-    return _Search(problem, first_only, nodes_max).run()
+    if contradictory(problem.groups):
+        return None
+    return _Search(problem, effort, first_only=first_only).run()
 
 
 class _Search:
     """One run. `costs` of a step: per variable, the cost of each value given all values chosen so far."""
 
-    def __init__(self, problem: Problem, first_only: bool, nodes_max: int) -> None:
+    def __init__(self, problem: Problem, effort: Effort, *, first_only: bool) -> None:
         self._first_only = first_only
-        self._nodes_max = nodes_max
+        self._effort = effort
         self._variables = problem.variables
         self._groups = problem.groups
         self._near = problem.near
@@ -36,7 +59,6 @@ class _Search:
         self._start, self._links = settled_links(problem)
         self._best: tuple[int, ...] | None = None
         self._below = INFINITE if problem.limit is None else problem.limit + 1
-        self._nodes = 0
         self._units = dict(problem.units)
         self._chosen: dict[int, int] = {}
         count = len(problem.variables)
@@ -58,19 +80,18 @@ class _Search:
         """Search everything that could still be better."""
         if all((costs < INFINITE).any() for costs in self._start):
             self._step(self._start, 0)
-        exhausted = self._nodes > self._nodes_max
         if self._best is None:
-            return UNDECIDED if exhausted else None
-        return Found(self._best, self._below, proved=not exhausted)
+            return UNDECIDED if self._effort.spent else None
+        return Found(self._best, self._below, proved=not self._effort.spent)
 
     @property
     def _stopped(self) -> bool:
         """Enough is found, or no more steps are granted."""
-        return (self._first_only and self._best is not None) or self._nodes > self._nodes_max
+        return (self._first_only and self._best is not None) or self._effort.spent
 
     def _step(self, costs: list[Costs], paid: int) -> None:
         """Choose a variable and try its values, most promising first."""
-        self._nodes += 1
+        self._effort.used += NODE_STEPS
         free = [index for index in range(len(costs)) if index not in self._chosen]
         if not free:
             if all(self._within(budget) for budget in self._budgets):
@@ -87,6 +108,7 @@ class _Search:
             self._try(costs, paid, chosen, value)
 
     def _try(self, costs: list[Costs], paid: int, chosen: int, value: int) -> None:
+        self._effort.used += 1
         taken = self._variables[chosen].resources[value]
         self._chosen[chosen] = value
         for resource in taken:

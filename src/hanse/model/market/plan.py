@@ -75,6 +75,8 @@ class Conflict(Shape):
 
     requirements: tuple[str, ...]
     says: tuple[str, ...]
+    minimal: bool = True
+    """False when the search ended before it could show that every member is needed."""
 
 
 class NoSolution(Shape):
