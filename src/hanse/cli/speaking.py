@@ -21,6 +21,7 @@ def make_app(name: str, words: str = "") -> App:
         version_flags=[],
         result_action="return_value",
         help_formatter="plain",
+        help_format="plaintext",
         default_parameter=Parameter(negative="", show_default=False),
     )
 

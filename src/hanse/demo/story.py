@@ -136,9 +136,10 @@ class Story:
 
     def _no_operation_open(self) -> bool:
         try:
-            return not self._status()["operations"]
+            found = self._status()
         except CommandError:
             return False
+        return not any(each["state"] in ("ordering", "open", "stuck") for each in found["operations"])
 
     def _site_of(self, component: str) -> str:
         components = self._status()["components"]

@@ -56,13 +56,12 @@ class ApiClient:
         self.close()
         connection = self._dial()
         headers = self._headers({"Content-Type": "application/octet-stream", "Content-Length": str(size)})
+        refused: OSError | None = None
         try:
             try:
                 connection.request("PUT", path, _blocks(file, sent), headers)
             except (BrokenPipeError, ConnectionResetError, ssl.SSLError) as error:
                 refused = error  # it may have said why before it hung up
-            else:
-                refused = None
             try:
                 return self._answer(connection, path)
             except (OSError, http.client.HTTPException) as error:

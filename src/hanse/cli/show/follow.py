@@ -50,8 +50,8 @@ class Board:
         self.out.flush()
 
 
-def follow(client: ApiClient, application: str, names: Sequence[str], board: Board) -> Document | None:
-    """Tell what happens until these operations have ended. The last status; None if the application is gone.
+def follow(client: ApiClient, application: str, names: Sequence[str], board: Board) -> Document:
+    """Tell what happens until these operations have ended; the last status.
 
     Raises Temporary(`hub-unreachable`) if the hub stays silent, Permanent(`interrupted`,
     `operation-stuck`); the operations go on in each case.

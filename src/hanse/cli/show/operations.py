@@ -53,7 +53,7 @@ def doing(operation: Document) -> str:
             return f"done{_took(operation)}{_dark(operation)}"
         case "aborted":
             return f"aborted{_took(operation)}: {operation['reason'] or 'no reason was given'}"
-    phase = _PHASES.get(operation["phase"], operation["phase"])
+    phase = _PHASES.get(operation["phase"]) or str(operation["phase"])
     words = f"stuck ({phase})" if operation["state"] == "stuck" else phase
     if progress := progress_words(operation["progress"]):
         words += f", {progress}"

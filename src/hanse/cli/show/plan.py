@@ -66,7 +66,7 @@ def _beside(plan: Document, listed: Document | None) -> Iterator[str]:
         yield "listed optimum: the same; no listed offer of a site that has not joined is better"
         return
     yield (
-        f"listed optimum: {eur(listed['price_micro_eur_per_month'])} EUR a month, {eur(difference)} EUR less, "
+        f"listed optimum: {eur(listed['price_micro_eur_per_month'])} EUR a month, {eur(difference)} EUR less "
         "if these sold through this hub (nobody has joined for those marked):"
     )
     yield from placement_lines(listed["placements"])
