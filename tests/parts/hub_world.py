@@ -196,6 +196,7 @@ class PlayedSite:
         self.serial = 0
         self.orders: dict[str, Instruction] = {}
         self.answer: Callable[[PlayedSite, Instruction], Any] | None = None
+        self.unsent: list[str] = []
         self.units: int | None = 4
 
     def headers(self) -> dict[str, str]:
@@ -285,13 +286,16 @@ class PlayedSite:
         return found
 
     def obey(self) -> bool:
-        """Answer everything new. True if there was anything."""
+        """Answer everything new. True if there was anything. What was not delivered is sent again."""
         found = self.pull()
         for instruction in found:
             words = self.answer(self, instruction) if self.answer else None
             if words == "silent":
                 continue
             said = words if words is not None else obedient(self, instruction)
-            for subject, state, order in said:
-                self.say(subject, state, order)
-        return bool(found)
+            self.unsent += [self.sign(*each) for each in said]
+        busy = bool(found or self.unsent)
+        while self.unsent:
+            self.send(self.unsent[0])
+            self.unsent.pop(0)
+        return busy

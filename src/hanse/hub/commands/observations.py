@@ -10,7 +10,7 @@ from hanse.hub.records import ObservedRecord, SiteRecord, Stored, load, pair_key
 from hanse.model.market.offer import SiteStatement
 from hanse.model.replica.observation import Observation, StatementState
 from hanse.model.shape import Shape, digest_of
-from hanse.ports import Permanent
+from hanse.ports import Permanent, Transaction
 
 
 class RefusedDocument(Shape):
@@ -36,30 +36,43 @@ def ingest(hub: Hub, site: str, documents: Sequence[str]) -> Ingested:
     Raises Permanent(`site-unknown`). A document that is not by the site's key, not about the site or
     not understood is refused alone.
     """
-    taken, older, refused = 0, 0, []
+    with hub.look() as tx:
+        record = require_site(tx, site).value
+    read, refused = _read(hub, record, documents)
+    with hub.look() as tx:
+        fresh = [each for each in read if _is_newer(tx, each[1])]
+    taken = _keep_all(hub, site, fresh) if fresh else 0
+    return Ingested(taken=taken, older=len(read) - taken, refused=tuple(refused))
+
+
+Read = tuple[str, Observation]
+"""A document as received, and what it says."""
+
+
+def _read(hub: Hub, site: SiteRecord, documents: Sequence[str]) -> tuple[list[Read], list[RefusedDocument]]:
+    read: list[Read] = []
+    refused = []
+    for index, document in enumerate(documents):
+        try:
+            read.append((document, _verified(hub, site, document)))
+        except Permanent as failure:
+            refused.append(RefusedDocument(index=index, code=failure.code, message=failure.message))
+    return read, refused
+
+
+def _keep_all(hub: Hub, site: str, fresh: Sequence[Read]) -> int:
     with hub.change() as change:
         record = require_site(change.tx, site)
-        for index, document in enumerate(documents):
-            try:
-                observation = _verified(hub, record.value, document)
-            except Permanent as failure:
-                refused.append(RefusedDocument(index=index, code=failure.code, message=failure.message))
-                continue
-            if _keep(change, document, observation):
-                taken += 1
+        taken = []
+        for document, observation in fresh:
+            if _is_newer(change.tx, observation):
+                _keep(change, document, observation)
                 record = _take_statement(change, record, observation)
-            else:
-                older += 1
+                taken.append(digest_of(document.encode()))
         seen = record.value.model_copy(update={"last_observed_at": change.now})
         save(change.tx, "site", site, seen, state="joined", expect=record.version)
-        change.note(
-            "observations-received",
-            f"site/{site}/",
-            documents=[digest_of(document.encode()) for document in documents],
-            taken=taken,
-            refused=len(refused),
-        )
-    return Ingested(taken=taken, older=older, refused=tuple(refused))
+        change.note("observations-received", f"site/{site}/", documents=taken)
+    return len(taken)
 
 
 def _verified(hub: Hub, site: SiteRecord, document: str) -> Observation:
@@ -77,14 +90,16 @@ def _verified(hub: Hub, site: SiteRecord, document: str) -> Observation:
     return observation
 
 
-def _keep(change: Change, document: str, observation: Observation) -> bool:
+def _is_newer(tx: Transaction, observation: Observation) -> bool:
+    known = load(tx, "observed", pair_key(observation.subject, observation.site), ObservedRecord)
+    return known is None or known.value.observation.sequence < observation.sequence
+
+
+def _keep(change: Change, document: str, observation: Observation) -> None:
     key = pair_key(observation.subject, observation.site)
-    known = load(change.tx, "observed", key, ObservedRecord)
-    if known is not None and known.value.observation.sequence >= observation.sequence:
-        return False
+    known = change.tx.get("observed", key)
     record = ObservedRecord(document=document, observation=observation, received_at=change.now)
     save(change.tx, "observed", key, record, expect=known.version if known else 0)
-    return True
 
 
 def _take_statement(change: Change, site: Stored[SiteRecord], observation: Observation) -> Stored[SiteRecord]:
