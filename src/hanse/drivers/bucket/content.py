@@ -61,6 +61,12 @@ select s.key, s.size, s.etag, s.modified, o.size, o.etag from source s join own 
 where s.size = o.size and s.etag = o.etag
 """
 
+_CLEAR = {"source": "delete from source", "own": "delete from own"}
+_ADD = {
+    "source": "insert or replace into source values(?, ?, ?, ?)",
+    "own": "insert or replace into own values(?, ?, ?, ?)",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:
@@ -76,14 +82,18 @@ class Content:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
-    def fill(self, table: str, listing: Iterable[Listed]) -> Amount:
-        """Replace `source` or `own` by a listing; returns how much that is."""
-        if table not in {"source", "own"}:
-            raise ValueError(table)
-        self._database.execute(f"delete from {table}")  # noqa: S608 - one of two constants
-        rows = ((one.key.encode(), one.size, one.etag, one.modified) for one in listing)
-        self._database.executemany(f"insert or replace into {table} values(?, ?, ?, ?)", rows)
-        return self.amount(table)
+    def clear(self, table: str) -> None:
+        """Forget the listing `source` or `own`."""
+        self._database.execute(_CLEAR[table])
+
+    def add(self, table: str, page: Iterable[Listed]) -> None:
+        """Add to the listing `source` or `own`."""
+        rows = ((one.key.encode(), one.size, one.etag, one.modified) for one in page)
+        self._database.executemany(_ADD[table], rows)
+
+    def drop(self, key: str) -> None:
+        """This object is no longer in `own`."""
+        self._database.execute("delete from own where key = ?", (key.encode(),))
 
     def amount(self, table: str) -> Amount:
         """Objects and bytes of `source`, `own` or `job`."""

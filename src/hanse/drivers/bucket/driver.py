@@ -10,10 +10,11 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from hanse.drivers.bucket.failure import in_words
 from hanse.drivers.bucket.passes import Target, position_of, run_pass
 from hanse.drivers.bucket.record import PortBlock, Record, Shelf
 from hanse.drivers.bucket.s3 import S3, Account
-from hanse.drivers.bucket.service import Service, find_program
+from hanse.drivers.bucket.service import STORE, Service, find_program
 from hanse.drivers.contract import Capability, Credential, Held, Pass, Report, Served, Source
 from hanse.model.replica.observation import Progress
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
@@ -58,6 +59,7 @@ class BucketDriver:
             limits.append("bucket user: without root all buckets run as the agent's own user")
         return Capability(self.kind, not missing, missing, tuple(limits))
 
+    @in_words
     async def look(self, key: ReplicaKey) -> Held:
         """What is there now."""
         record = self._shelf.load(key)
@@ -65,12 +67,13 @@ class BucketDriver:
             return Held(ReplicaRole.ABSENT, alive=True)
         service = self._service(key)
         gateways = _PARTS.get(record.role, ())
-        parts = ("store", *gateways) if gateways else ()
+        parts = (*STORE, *gateways) if gateways else ()
         silent = [part for part in parts if service.running(part) is None]
         used = await asyncio.to_thread(_used, self._shelf.place(key) / "work" / "data")
         detail = f"not running: {', '.join(silent)}" if silent else _fullness(used, record)
         return Held(record.role, alive=not silent, used_bytes=used, detail=detail)
 
+    @in_words
     async def primary(
         self, key: ReplicaKey, spec: ReplicaSpec, environment: Mapping[str, str], report: Report
     ) -> Served:
@@ -81,12 +84,14 @@ class BucketDriver:
             record = await self._hold(key, spec, ReplicaRole.PRIMARY)
         return Served((self._address, record.ports["clients"]), (self._address, record.ports["followers"]))
 
+    @in_words
     async def standby(self, key: ReplicaKey, spec: ReplicaSpec, report: Report) -> None:
         """Have everything in place to follow. Serves nobody: only this driver's own key is accepted."""
         report(Progress(phase="starting"))
         async with self._locks[str(key)]:
             await self._hold(key, spec, ReplicaRole.STANDBY)
 
+    @in_words
     async def fence(self, key: ReplicaKey) -> str:
         """Take no more writes from anybody; return the digest of the content. Followers go on reading.
 
@@ -100,11 +105,14 @@ class BucketDriver:
             await service.kill("inner")
             await service.hold(record, _PARTS[ReplicaRole.FENCED])
             place = self._shelf.place(key)
-            await asyncio.to_thread(_flush, place / "work" / "data")
-            return await asyncio.to_thread(
-                position_of, place, self._account(record, "followers"), record.bucket
+            account = self._account(record, "followers")
+            position, _ = await asyncio.gather(
+                asyncio.to_thread(position_of, place, account, record.bucket),
+                asyncio.to_thread(_flush, place / "work" / "data"),
             )
+            return position
 
+    @in_words
     async def retain(self, key: ReplicaKey) -> None:
         """Keep the data, serve nobody."""
         async with self._locks[str(key)]:
@@ -112,6 +120,7 @@ class BucketDriver:
             await self._service(key).stop(record.uid)
             await asyncio.to_thread(_flush, self._shelf.place(key) / "work" / "data")
 
+    @in_words
     async def erase(self, key: ReplicaKey) -> int:
         """Leave nothing; return the bytes that were erased. No error if nothing is there."""
         async with self._locks[str(key)]:
@@ -123,15 +132,18 @@ class BucketDriver:
             await asyncio.to_thread(_remove, place)
             return used
 
+    @in_words
     async def logs(self, key: ReplicaKey, lines: int) -> str:
         """Last lines that the store and its gateways wrote; never a secret."""
         return await asyncio.to_thread(self._service(key).log, lines)
 
+    @in_words
     async def follow(self, key: ReplicaKey, source: Source, report: Report) -> Pass:
         """One pass. Afterwards the standby holds what the source held when the pass began."""
         done, _ = await self._pass(key, source, report)
         return done
 
+    @in_words
     async def catch_up(self, key: ReplicaKey, source: Source, position: str, report: Report) -> Pass:
         """The last pass against a fenced source; verifies that `position` is reached."""
         done, (count, names) = await self._pass(key, source, report)
@@ -149,6 +161,7 @@ class BucketDriver:
         """Where followers read from, also while fenced."""
         return self._address, self._there(key).ports["followers"]
 
+    @in_words
     async def grant(self, key: ReplicaKey, credentials: tuple[Credential, ...]) -> None:
         """Exactly these are accepted from now on, without a restart. Fenced: only `read` ones."""
         async with self._locks[str(key)]:

@@ -1,6 +1,7 @@
 """Who gets into the store: keys between its own parts, and the S3 identities of each gateway."""
 
 import datetime
+import hashlib
 import json
 import os
 import secrets
@@ -28,20 +29,31 @@ def write_guard(work: Path, record: Record) -> None:
 
 
 def identities(record: Record, gateway: str) -> bytes:
-    """The `s3.json` of a gateway: `clients` all grants, `followers` readers only, `inner` this driver."""
+    """The `s3.json` of a gateway: `clients` all grants, `followers` readers only, `inner` this driver.
+
+    A running gateway merges what it reads by name, so names are slots that are never fewer than
+    before: an empty slot takes the place of a grant that is gone.
+    """
     bucket = record.bucket
     found = []
-    if gateway != "inner":
-        for one in record.credentials:
-            writes = one["access"] == "write" and gateway == "clients"
-            if gateway == "clients" or one["access"] == "read":
-                actions = _WRITE if writes else _READ
-                found.append(_identity(one["name"], one, [f"{action}:{bucket}" for action in actions]))
+    for slot in range(record.slots):
+        one = record.credentials[slot] if slot < len(record.credentials) else None
+        readers = one is not None and one["access"] == "read"
+        if one is None or gateway == "inner" or (gateway == "followers" and not readers):
+            found.append(_identity(f"grant-{slot}", _nobody(record, slot), []))
+        else:
+            actions = _READ if readers else _WRITE
+            found.append(_identity(f"grant-{slot}", one, [f"{action}:{bucket}" for action in actions]))
     inner = {"access_key": record.inner_access, "secret_key": record.inner_secret}
-    found.append(
-        _identity("inner", inner, ["Admin"] if gateway == "inner" else [f"{one}:{bucket}" for one in _READ])
-    )
+    rights = ["Admin"] if gateway == "inner" else [f"{one}:{bucket}" for one in _READ]
+    found.append(_identity("inner", inner, rights))
     return json.dumps({"identities": found}, sort_keys=True).encode()
+
+
+def _nobody(record: Record, slot: int) -> dict[str, str]:
+    """A credential that nobody has."""
+    digest = hashlib.sha256(f"{record.inner_secret}/{slot}".encode()).hexdigest()
+    return {"access_key": digest[:20], "secret_key": digest[20:]}
 
 
 def write_identities(work: Path, record: Record, gateway: str) -> bool:

@@ -2,20 +2,25 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from queue import Empty, Queue
 from time import monotonic
 
 from hanse.drivers.bucket.content import Amount, Content, comparison
-from hanse.drivers.bucket.s3 import S3, Account
+from hanse.drivers.bucket.failure import disk_full
+from hanse.drivers.bucket.s3 import S3, Account, Listed
 from hanse.drivers.bucket.transfer import Job, copy, free_bytes, odd, source_account
 from hanse.drivers.contract import Pass, Report, Source
 from hanse.model.replica.observation import Progress
 from hanse.ports import Permanent, Temporary
 
 _BATCH = 20_000
+_FEW = 500
+_PATIENCE_SECONDS = 120.0
 _SPARE_BYTES = 64 * 1024 * 1024
 _MEMORY = "content.sqlite"
 
@@ -39,16 +44,17 @@ async def run_pass(target: Target, source: Source, report: Report) -> tuple[Pass
     theirs = source_account(source)
     with comparison(target.place / _MEMORY) as content:
         report(Progress(phase="listing"))
-        await _list(content, target, theirs, ("source", "own"))
+        both = {"source": theirs, "own": target.account}
+        await asyncio.to_thread(_list, content, both, target.bucket)
         moved = await _bring_over(content, target, source, theirs, report)
-        gone = await asyncio.to_thread(_delete, target, [key for key, _ in content.stray()])
-        if moved.objects or gone:
-            await _list(content, target, theirs, ("own",))
+        gone = [key for key, _ in content.stray()]
+        await asyncio.to_thread(_delete, target, gone)
+        await asyncio.to_thread(_refresh, content, target, moved, gone)
         content.finish_job(clean=True)
         total = content.amount("own")
         done = Pass(
             bytes_moved=moved.bytes,
-            objects_moved=moved.objects + gone,
+            objects_moved=moved.objects + len(gone),
             bytes_total=total.bytes,
             objects_total=total.objects,
             position=await asyncio.to_thread(content.position, following=True),
@@ -59,8 +65,8 @@ async def run_pass(target: Target, source: Source, report: Report) -> tuple[Pass
 
 def position_of(place: Path, account: Account, bucket: str) -> str:
     """Content digest of a bucket as its own service shows it. Blocking: call it from a thread."""
-    with comparison(place / _MEMORY) as content, closing(S3(account, bucket)) as service:
-        content.fill("own", service.objects())
+    with comparison(place / _MEMORY) as content:
+        _list(content, {"own": account}, bucket)
         return content.position(following=False)
 
 
@@ -77,7 +83,8 @@ async def _bring_over(
         moved = Amount(moved.objects + job.objects, moved.bytes + job.bytes)
         if not complaints:
             return moved
-        await _list(content, target, theirs, ("source", "own"))
+        both = {"source": theirs, "own": target.account}
+        await asyncio.to_thread(_list, content, both, target.bucket)
         content.finish_job(clean=False)
     _check_disk(target)
     raise Temporary(
@@ -118,23 +125,35 @@ def _copy_odd(target: Target, theirs: Account, keys: Iterable[str]) -> list[str]
     return complaints
 
 
-def _delete(target: Target, keys: list[str]) -> int:
+def _delete(target: Target, keys: list[str]) -> None:
     with closing(S3(target.account, target.bucket)) as own:
         for key in reversed(keys):
             own.delete(key)
-    return len(keys)
 
 
-async def _list(content: Content, target: Target, theirs: Account, tables: tuple[str, ...]) -> None:
-    for table in tables:
-        account = theirs if table == "source" else target.account
-        await asyncio.to_thread(_list_one, content, table, account, target.bucket)
+def _list(content: Content, places: dict[str, Account], bucket: str) -> None:
+    """List at once all that is asked for; pages wait in a short queue, so memory stays bounded."""
+    pages: Queue[tuple[str, list[Listed]]] = Queue(maxsize=4)
+    with ThreadPoolExecutor(len(places)) as threads:
+        for table in places:
+            content.clear(table)
+        running = [
+            threads.submit(_produce, table, account, bucket, pages) for table, account in places.items()
+        ]
+        while not (all(one.done() for one in running) and pages.empty()):
+            try:
+                content.add(*pages.get(timeout=0.05))
+            except Empty:
+                continue
+        for one in running:
+            one.result()
 
 
-def _list_one(content: Content, table: str, account: Account, bucket: str) -> None:
+def _produce(table: str, account: Account, bucket: str, pages: "Queue[tuple[str, list[Listed]]]") -> None:
     with closing(S3(account, bucket)) as service:
         try:
-            content.fill(table, service.objects())
+            for page in service.pages():
+                pages.put((table, page), timeout=_PATIENCE_SECONDS)
         except Permanent as error:
             if table == "own":
                 raise
@@ -143,25 +162,30 @@ def _list_one(content: Content, table: str, account: Account, bucket: str) -> No
             ) from error
 
 
+def _refresh(content: Content, target: Target, job: Amount, gone: list[str]) -> None:
+    """Look again at what this pass touched; if that was much, at everything."""
+    if job.objects + len(gone) > _FEW:
+        _list(content, {"own": target.account}, target.bucket)
+        return
+    with closing(S3(target.account, target.bucket)) as own:
+        for key in [*(key for key, _ in content.job()), *gone]:
+            content.drop(key)
+            found = own.head(key)
+            if found is not None:
+                content.add("own", [found])
+
+
 def _check_room(target: Target, source: Amount, job: Amount) -> None:
     if source.bytes > target.disk_bytes:
-        raise _disk_full(
+        raise disk_full(
             f"the source holds {source.bytes} bytes and this replica may hold {target.disk_bytes}"
         )
     free = free_bytes(target.place)
     if job.bytes + _SPARE_BYTES > free:
-        raise _disk_full(f"{job.bytes} bytes are to come and the disk has {free} left")
+        raise disk_full(f"{job.bytes} bytes are to come and the disk has {free} left")
 
 
 def _check_disk(target: Target) -> None:
     free = free_bytes(target.place)
     if free < _SPARE_BYTES:
-        raise _disk_full(f"the disk has {free} bytes left")
-
-
-def _disk_full(why: str) -> Permanent:
-    return Permanent(
-        "disk-full",
-        f"This site cannot take the bucket's content: {why}. The source is untouched. "
-        "Free space or move to another site.",
-    )
+        raise disk_full(f"the disk has {free} bytes left")

@@ -45,11 +45,13 @@ class Record:
     """The bucket itself exists in the store."""
     credentials: tuple[dict[str, str], ...] = field(default=(), repr=False)
     """`name`, `access`, `access_key`, `secret_key` of each grant."""
+    slots: int = 0
+    """How many grants there ever were at once."""
 
     def with_grants(self, credentials: Iterable[Credential]) -> "Record":
         """The same with exactly these credentials accepted."""
         kept = tuple({"name": one.name, "access": one.access, **dict(one.fields)} for one in credentials)
-        return replace(self, credentials=kept)
+        return replace(self, credentials=kept, slots=max(self.slots, len(kept)))
 
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)

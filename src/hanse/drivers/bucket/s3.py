@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from itertools import islice
 from typing import IO
 from urllib.parse import quote, unquote, urlencode
 from xml.etree import ElementTree
@@ -75,6 +76,22 @@ class S3:
             token = page.findtext(f"{space}NextContinuationToken") or ""
             if page.findtext(f"{space}IsTruncated") != "true" or not token:
                 return
+
+    def pages(self) -> Iterator[list[Listed]]:
+        """`objects`, up to 1,000 at a time."""
+        objects = self.objects()
+        while page := list(islice(objects, _PAGE)):
+            yield page
+
+    def head(self, key: str) -> Listed | None:
+        """One object as a listing would show it; None if it is not there."""
+        try:
+            answer = self._send("HEAD", key, {}, {}, None)
+        except Permanent:
+            return None
+        self._finish(answer)
+        size, etag = answer.headers.get("Content-Length", "0"), answer.headers.get("ETag", "")
+        return Listed(key, int(size), etag.strip('"'), answer.headers.get("Last-Modified", ""))
 
     def make_bucket(self) -> None:
         """Create the bucket; no error if it is there."""

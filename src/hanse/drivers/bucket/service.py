@@ -19,6 +19,7 @@ from hanse.drivers.bucket.record import Record
 from hanse.drivers.identity import ProcessMark
 from hanse.ports import Permanent, Temporary
 
+STORE = ("master", "store")
 GATEWAYS = ("clients", "followers", "inner")
 _START_SECONDS = 25.0
 _STORE_PATIENCE_SECONDS = 1.0
@@ -64,7 +65,7 @@ class Service:
             if gateway not in wanted:
                 await self.kill(gateway)
         self._prepare(record)
-        if self.running("store") is None:
+        if any(self.running(part) is None for part in STORE):
             await self._start_store(record)
         await asyncio.gather(*(self._gateway(record, gateway) for gateway in sorted(wanted)))
 
@@ -84,7 +85,8 @@ class Service:
         if mark is not None:
             mark.signal(signal.SIGTERM)
             await mark.gone(_STORE_PATIENCE_SECONDS)
-        await self.kill("store")
+        for part in STORE:
+            await self.kill(part)
         await end_all_of(uid)
 
     def refresh(self, record: Record) -> None:
@@ -97,7 +99,7 @@ class Service:
     def log(self, lines: int) -> str:
         """The last lines of all parts."""
         found = []
-        for part in ("store", *GATEWAYS):
+        for part in (*STORE, *GATEWAYS):
             path = self._place / f"{part}.log"
             if path.exists():
                 tail = path.read_bytes()[-200 * lines :].decode(errors="replace").splitlines()[-lines:]
@@ -113,58 +115,72 @@ class Service:
         write_guard(self._work, record)
 
     async def _start_store(self, record: Record) -> None:
-        for gateway in GATEWAYS:
-            await self.kill(gateway)
+        """First the master alone: volumes that meet it before it leads would wait five seconds."""
+        for part in (*GATEWAYS, *STORE):
+            await self.kill(part)
         await end_all_of(record.uid)
-        begin = self._launch("store", record, ["-logtostderr", "server", *self._store_flags(record)])
+        master = self._launch("master", record, self._master_flags(record))
+        await self._logged("master", master, b"becomes leader")
+        store = self._launch("store", record, self._store_flags(record))
+        await self._logged("store", store, b"Start Seaweed Filer")
+        await self._logged("master", master, b"added volume server")
+
+    async def _logged(self, part: str, begin: int, words: bytes) -> None:
+        """Wait until a part says so. Raises Temporary(`storage-not-started`) if it ends or takes too long."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _START_SECONDS
-        while not self._store_ready(begin):
-            if loop.time() > deadline or self.running("store") is None:
-                await self.kill("store")
+        while words not in _since(self._place / f"{part}.log", begin):
+            if loop.time() > deadline or self.running(part) is None:
+                why = self.log(3) or "it wrote nothing"
                 raise Temporary(
-                    "storage-not-started",
-                    f"The object store did not start: {self.log(3) or 'it wrote nothing'}. Trying again.",
-                    5.0,
+                    "storage-not-started", f"The object store did not start: {why}. Trying again.", 5.0
                 )
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
 
-    def _store_ready(self, begin: int) -> bool:
-        with (self._place / "store.log").open("rb") as log:
-            log.seek(begin)
-            text = log.read()
-        return b"added volume server" in text and b"Start Seaweed Filer" in text
+    def _master_flags(self, record: Record) -> list[str]:
+        return [
+            "master",
+            "-mdir=data",
+            f"-ip={self._address}",
+            f"-ip.bind={self._address}",
+            f"-port={record.ports['master']}",
+            f"-port.grpc={record.ports['master_grpc']}",
+            f"-volumeSizeLimitMB={_volumes(record.disk_bytes)[0]}",
+            "-vacuumIntervalSeconds=60",
+            "-electionTimeout=200ms",
+            "-heartbeatInterval=50ms",
+            "-disableHttp",
+            "-telemetry=false",
+            "-telemetry.url=",
+        ]
 
     def _store_flags(self, record: Record) -> list[str]:
         ports = record.ports
-        volume_mib, volumes = _volumes(record.disk_bytes)
         return [
+            "server",
             "-dir=data",
             f"-ip={self._address}",
             f"-ip.bind={self._address}",
-            *(f"-{part}.port={ports[part]}" for part in ("master", "volume", "filer")),
-            *(f"-{part}.port.grpc={ports[f'{part}_grpc']}" for part in ("master", "volume", "filer")),
+            "-master=false",
+            f"-master.peers={self._address}:{ports['master']}.{ports['master_grpc']}",
+            "-master.telemetry=false",
+            "-master.telemetry.url=",
+            *(f"-{part}.port={ports[part]}" for part in ("volume", "filer")),
+            *(f"-{part}.port.grpc={ports[f'{part}_grpc']}" for part in ("volume", "filer")),
             "-filer",
             "-filer.localSocket=filer.sock",
             "-filer.disableDirListing",
             "-filer.exposeDirectoryData=false",
             "-filer.disableHttp",
-            "-disableHttp",
-            f"-volume.max={volumes}",
+            f"-volume.max={_volumes(record.disk_bytes)[1]}",
             "-volume.preStopSeconds=0",
-            f"-master.volumeSizeLimitMB={volume_mib}",
-            "-master.vacuumIntervalSeconds=60",
-            "-master.electionTimeout=200ms",
-            "-master.heartbeatInterval=50ms",
-            "-master.telemetry=false",
-            "-master.telemetry.url=",
         ]
 
     async def _gateway(self, record: Record, gateway: str) -> None:
         changed = write_identities(self._work, record, gateway)
         mark = self.running(gateway)
         if mark is None:
-            self._launch(gateway, record, ["-logtostderr", "s3", *self._gateway_flags(record, gateway)])
+            self._launch(gateway, record, ["s3", *self._gateway_flags(record, gateway)])
         elif changed:
             mark.signal(signal.SIGHUP)
         await self._answering(record, gateway)
@@ -210,7 +226,7 @@ class Service:
         try:
             begin = os.fstat(log).st_size
             process = subprocess.Popen(
-                [*_as_user(record.uid, self._work), f"/proc/self/fd/{binary}", *arguments],
+                [*_as_user(record.uid, self._work), f"/proc/self/fd/{binary}", "-logtostderr", *arguments],
                 cwd=self._work,
                 env=_environment(record, part),
                 stdin=subprocess.DEVNULL,
@@ -227,6 +243,12 @@ class Service:
         if mark is not None:
             mark.save(self._place / f"{part}.process")
         return begin
+
+
+def _since(path: Path, begin: int) -> bytes:
+    with path.open("rb") as log:
+        log.seek(begin)
+        return log.read()
 
 
 async def end_all_of(uid: int) -> None:
