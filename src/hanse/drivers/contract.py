@@ -151,6 +151,15 @@ class Following(Protocol):
 
 
 @runtime_checkable
+class Foreseeing(Protocol):
+    """Kinds that know as a standby where they will be found as primary: routes are laid beforehand."""
+
+    async def will_serve(self, key: ReplicaKey) -> Served:
+        """What `primary` will return; nothing listens there for clients yet."""
+        ...
+
+
+@runtime_checkable
 class Granting(Protocol):
     """Kinds whose service asks for a credential."""
 

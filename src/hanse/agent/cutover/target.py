@@ -8,7 +8,7 @@ from typing import Any
 from hanse.agent.cutover.papers import Page
 from hanse.agent.cutover.run import Office, Run
 from hanse.agent.replica.memory import Replica
-from hanse.drivers.contract import Following, Source
+from hanse.drivers.contract import Following, Foreseeing, Source
 from hanse.model.replica.order import ReplicaOrder
 from hanse.model.replica.role import ReplicaRole
 from hanse.model.replica.spec import Peer
@@ -149,9 +149,10 @@ class TargetRun(Run):
         replica = self._replica()
         rooms.grants.take_over(replica, self._handed)
         driver = self.office.roles.driver(replica.spec)
-        if replica.clients is None and isinstance(driver, Following):
-            place = await driver.serve_followers(replica.key)
-            rooms.memory.save(replica.model_copy(update={"clients": place, "followers": place}))
+        if isinstance(driver, Foreseeing):
+            served = await driver.will_serve(replica.key)
+            update = {"clients": served.clients, "followers": served.followers}
+            rooms.memory.save(replica.model_copy(update=update))
         rooms.network.stream(replica.key, "clients")
         await rooms.network.hold()
 

@@ -32,7 +32,14 @@ async def join(home: Home, token: str, offers: Path | None, now: datetime) -> Hu
     text, site_file = _offers(home, offers)
     before = _existing(home)
     try:
-        return await _join(home, invitation, token, text, site_file, now)
+        certificate = _keys(home, site_file, now)
+        request = {
+            "token": token.strip(),
+            "site": site_file.site.id,
+            "self_certificate_pem": certificate,
+            "sealing_key": public_sealing_key(home.sealing_file.read_text()),
+        }
+        facts = await _join(home, invitation, request, text)
     except Permanent:
         _undo(home, before)
         raise
@@ -42,26 +49,14 @@ async def join(home: Home, token: str, offers: Path | None, now: datetime) -> Hu
             f"{error.message} Nothing is lost: give the same command again, it uses the same keys.",
             error.delay_seconds,
         ) from error
+    return facts
 
 
-async def _join(
-    home: Home, invitation: Invitation, token: str, text: str, site_file: SiteFile, now: datetime
-) -> HubFacts:
-    home.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    site = site_file.site.id
-    certificate = _keys(home, site_file, now)
-    answer = await enrol(
-        invitation,
-        {
-            "token": token.strip(),
-            "site": site,
-            "self_certificate_pem": certificate,
-            "sealing_key": public_sealing_key(home.sealing_file.read_text()),
-        },
-    )
+async def _join(home: Home, invitation: Invitation, request: dict[str, str], text: str) -> HubFacts:
+    answer = await enrol(invitation, request)
     try:
         facts = HubFacts(
-            site=site,
+            site=request["site"],
             url=invitation.url,
             thumbprint=str(answer["hub_thumbprint"]),
             certificate_pem=str(answer["hub_certificate_pem"]),
@@ -90,6 +85,7 @@ def forget_hub(home: Home) -> None:
 
 def _keys(home: Home, site_file: SiteFile, now: datetime) -> str:
     """The self-signed certificate over the site's key; both are made if they are not there."""
+    home.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = load_or_make_key(home.key_file)
     load_or_make_sealing_key(home.sealing_file)
     addresses = [site_file.data.address] if site_file.data.address else []

@@ -223,35 +223,31 @@ def end_site(home: Home, build: Build, *, erase: bool) -> list[Ended]:
 
 
 def leave_site(home: Home, build: Build, *, force: bool) -> tuple[list[Ended], str]:
-    """Leave the hub: what was ended, and a warning if the hub did not agree.
+    """Leave the hub: what was ended, and a warning about what is left or not agreed.
 
+    The hub is asked first; if it says no (or nothing), everything goes on as before, unless `force`.
     Raises Permanent(`site-busy`) and Temporary(`hub-unreachable`) unless `force`.
     """
-    ended = _end_agent(home)
     real = build(home)
+    warnings = []
+    try:
+        asyncio.run(_depart(real.loaded.hub_client))
+    except (Permanent, Temporary) as error:
+        if not force:
+            raise
+        warnings.append(f"The hub did not agree: {error.message}")
+    ended = _end_agent(home)
     journal = SqliteJournal(home.journal_file)
-    warning = ""
     try:
         parts, _ = make_parts(real, journal)
         still = placed(parts)
-        if still and not force:
-            raise Permanent(
-                "site-busy",
-                f"{real.loaded.hub.site} still carries {', '.join(still)}. Ask the hub's operator to move"
-                " that away first (`hanse move APP --away-from PROVIDER`), or leave with --force: it is"
-                " stopped then, its data is kept. The agent is stopped now; `hanse site run` starts it.",
-            )
-        try:
-            asyncio.run(_depart(real.loaded.hub_client))
-        except (Permanent, Temporary) as error:
-            if not force:
-                raise
-            warning = f"The hub did not agree: {error.message}"
         ended += asyncio.run(end_parts(parts, erase=False))
     finally:
         journal.close()
+    if still:
+        warnings.append(f"Still kept below {home.parts_directory}: {', '.join(still)}.")
     forget_hub(home)
-    return ended, warning
+    return ended, " ".join(warnings)
 
 
 async def _depart(client: HubClient) -> None:
