@@ -26,8 +26,7 @@ from hanse.api.notify import Notifier
 from hanse.api.server import make_api
 from hanse.catalogue.market import MarketRows, merge, read_market, shipped_market
 from hanse.hub.context import FileErrors, Hub, Joined, Place
-from hanse.hub.due import forget_old_replies
-from hanse.hub.engine import run_until_quiet
+from hanse.hub.engine import EngineThread
 from hanse.model.market.offer import Catalogue
 from hanse.ports import Permanent, Temporary
 from hanse.store.sqlite import SqliteStore
@@ -36,11 +35,6 @@ from hanse.trust.keys import SiteKey, load_or_make_key, public_key_of, write_pri
 from hanse.trust.signing import KeySigner
 from hanse.wire.server import serve
 from hanse.wire.tls import hub_server_context
-
-log = logging.getLogger("hanse.hub")
-TICK_SECONDS = 1.0
-HOUSEKEEPING_SECONDS = 3600.0
-COMPLAIN_AGAIN_SECONDS = 60.0
 
 
 class SystemClock:
@@ -100,43 +94,6 @@ class CsvMarket:
     def merge(self, listed: Catalogue, joined: Joined) -> Catalogue:
         """Listed offers, and what joined sites state."""
         return merge(listed, joined.statements, joined.rtt_ms, joined.reach)
-
-
-class EngineThread(threading.Thread):
-    """Runs the engine whenever the bell rings, and every second."""
-
-    def __init__(self, hub: Hub, bell: threading.Event) -> None:
-        super().__init__(name="hanse-engine", daemon=True)
-        self._hub = hub
-        self._bell = bell
-        self._ending = False
-        self._complained: dict[str, float] = {}
-
-    def run(self) -> None:
-        """Until `end`."""
-        housekeeping = 0.0
-        while not self._ending:
-            self._bell.wait(TICK_SECONDS)
-            self._bell.clear()
-            try:
-                run_until_quiet(self._hub, self._complain)
-                if time.monotonic() >= housekeeping:
-                    housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
-                    forget_old_replies(self._hub)
-            except Exception as fault:  # noqa: BLE001 - the hub goes on; the next round looks again
-                self._complain("engine", fault)
-
-    def end(self) -> None:
-        """Finish the round that runs."""
-        self._ending = True
-        self._bell.set()
-        self.join(timeout=10)
-
-    def _complain(self, what: str, fault: Exception) -> None:
-        text, now = f"{what}: {fault!r}", time.monotonic()
-        if now - self._complained.get(text, -COMPLAIN_AGAIN_SECONDS) >= COMPLAIN_AGAIN_SECONDS:
-            self._complained[text] = now
-            log.error("the engine met a fault and goes on: %s", what, exc_info=fault)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,14 +128,14 @@ class World:
         """A request that must succeed; its JSON."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         reply = self.http.request(method, path, json=body, headers=named)
-        assert reply.status_code < 300, reply.text
+        assert reply.status_code < 300, reply.text[:2000]
         return reply.json()
 
     def refused(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
         """Status and code of a request that must fail, with a problem that tells why."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         reply = self.http.request(method, path, json=body, headers=named)
-        assert reply.headers["content-type"] == "application/problem+json", reply.text
+        assert reply.headers["content-type"] == "application/problem+json", reply.text[:300]
         problem = reply.json()
         assert problem["detail"]
         assert "Traceback" not in reply.text

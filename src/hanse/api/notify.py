@@ -32,6 +32,10 @@ class Notifier:
         """True once the hub stops."""
         return self._closing
 
+    def is_waited_for(self, site: str) -> bool:
+        """True while some request waits for this site's instructions."""
+        return site in self._waiting
+
     @contextmanager
     def listen(self, site: str) -> Iterator[asyncio.Event]:
         """An event that is set whenever there may be something new; clear it before looking."""

@@ -5,10 +5,13 @@ because the next round looks again. Deciding twice gives the same orders, and an
 already in force is not issued again.
 """
 
+import logging
+import threading
+import time
 from collections.abc import Callable
 
 from hanse.hub.context import Change, Hub
-from hanse.hub.due import do_due
+from hanse.hub.due import do_due, forget_old_replies
 from hanse.hub.purchase import decide, hold_order
 from hanse.hub.records import (
     ApplicationRecord,
@@ -27,6 +30,10 @@ from hanse.model.replica.operation import Operation
 from hanse.ports import Transaction
 from hanse.replicas.step import Aborted, Step, step
 
+log = logging.getLogger("hanse.hub")
+TICK_SECONDS = 1.0
+HOUSEKEEPING_SECONDS = 3600.0
+COMPLAIN_AGAIN_SECONDS = 60.0
 OnFault = Callable[[str, Exception], None]
 
 
@@ -197,3 +204,40 @@ def _note_step(change: Change, before: Operation, after: Operation) -> None:
         state=after.state,
         reason=after.reason,
     )
+
+
+class EngineThread(threading.Thread):
+    """Runs the engine whenever the bell rings, and every second."""
+
+    def __init__(self, hub: Hub, bell: threading.Event) -> None:
+        super().__init__(name="hanse-engine", daemon=True)
+        self._hub = hub
+        self._bell = bell
+        self._ending = False
+        self._complained: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Until `end`."""
+        housekeeping = 0.0
+        while not self._ending:
+            self._bell.wait(TICK_SECONDS)
+            self._bell.clear()
+            try:
+                run_until_quiet(self._hub, self._complain)
+                if time.monotonic() >= housekeeping:
+                    housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
+                    forget_old_replies(self._hub)
+            except Exception as fault:  # noqa: BLE001 - the hub goes on; the next round looks again
+                self._complain("engine", fault)
+
+    def end(self) -> None:
+        """Finish the round that runs."""
+        self._ending = True
+        self._bell.set()
+        self.join(timeout=10)
+
+    def _complain(self, what: str, fault: Exception) -> None:
+        text, now = f"{what}: {fault!r}", time.monotonic()
+        if now - self._complained.get(text, -COMPLAIN_AGAIN_SECONDS) >= COMPLAIN_AGAIN_SECONDS:
+            self._complained[text] = now
+            log.error("the engine met a fault and goes on: %s", what, exc_info=fault)

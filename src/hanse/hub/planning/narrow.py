@@ -11,27 +11,28 @@ ORIGIN = Origin(rule="asked for by this move")
 
 def at_site(component: str, site: str) -> Requirement:
     """The component stands at this site."""
-    return _requirement(component, "stands-at", f"{component} stands at {site}", "site.id", "eq", site)
+    return _requirement(
+        component, "stands-at", f"{component} stands at {site}", fact="site.id", test="eq", value=site
+    )
 
 
 def at_provider(component: str, provider: str) -> Requirement:
     """The component stands at this provider."""
-    return _requirement(
-        component, "stands-with", f"{component} stands with {provider}", "provider.id", "eq", provider
-    )
+    says = f"{component} stands with {provider}"
+    return _requirement(component, "stands-with", says, fact="provider.id", test="eq", value=provider)
 
 
 def away_from_provider(component: str, provider: str) -> Requirement:
     """The component stands at another provider."""
     says = f"{component} leaves {provider}"
-    return _requirement(component, "leaves", says, "provider.id", "ne", provider)
+    return _requirement(component, "leaves", says, fact="provider.id", test="ne", value=provider)
 
 
 def away_from_sites(component: str, sites: Iterable[str], why: str) -> Requirement:
     """The component stands at none of these sites, for the reason given."""
     found = tuple(sorted(sites))
     says = f"{component} does not stand at {', '.join(found)}: {why}"
-    return _requirement(component, "not-at", says, "site.id", "not_in", found)
+    return _requirement(component, "not-at", says, fact="site.id", test="not_in", value=found)
 
 
 def on_offer(component: str, offer: Offer) -> tuple[Requirement, ...]:
@@ -44,7 +45,9 @@ def on_offer(component: str, offer: Offer) -> tuple[Requirement, ...]:
     }
     says = f"{component} stays on {offer.id}"
     same = tuple(
-        _requirement(component, f"keeps-{fact.removeprefix('offer.')}", says, fact, "eq", value)
+        _requirement(
+            component, f"keeps-{fact.removeprefix('offer.')}", says, fact=fact, test="eq", value=value
+        )
         for fact, value in facts.items()
         if value is not None
     )
@@ -77,7 +80,7 @@ def _with(demand: Demand, added: tuple[Requirement, ...]) -> Demand:
 
 
 def _requirement(
-    component: str, what: str, says: str, fact: str, test: str, value: str | float | tuple[str, ...]
+    component: str, what: str, says: str, *, fact: str, test: str, value: str | float | tuple[str, ...]
 ) -> Requirement:
     compare = Compare.model_validate({"fact": fact, "test": test, "value": value})
     return Requirement(

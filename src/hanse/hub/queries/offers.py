@@ -159,7 +159,7 @@ def _page(
 
 def _decode(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise Permanent(
             "cursor-unknown", f"{cursor!r} is no cursor of this list. Start again without one."
