@@ -98,6 +98,10 @@ class World:
         await asyncio.gather(*tasks, return_exceptions=True)
         for site in self.sites.values():
             await site.kill()
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
 
 async def trouble(world: World, seconds: float) -> None:

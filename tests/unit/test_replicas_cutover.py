@@ -189,6 +189,13 @@ def test_target_never_writes_that_it_serves_without_a_relinquishment():
         advance(TargetCutOver(TICKET), ev.ServingWritten())
 
 
+def test_an_old_ticket_never_makes_a_restarted_target_serve():
+    state, actions = advance(TargetCutOver(TICKET), ev.Restarted(serving=True))
+    assert (state.phase, actions) == ("aborted", (act.KeepFollowing(),))
+    done, _ = walk(TargetCutOver(TICKET), TARGET_WAY)
+    assert advance(done, ev.Restarted(serving=True)) == (done, ())
+
+
 def test_route_switches_on_a_relinquishment_and_not_before():
     state = RouteSwitch(TICKET)
     assert advance(state, ev.AbortAsked())[0].phase == "aborted"

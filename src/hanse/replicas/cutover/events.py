@@ -67,7 +67,7 @@ class Restarted:
     """The agent came back with nothing but its journal.
 
     `relinquished` (source): the relinquishment of this ticket is in it. `serving` (target): the
-    decision to serve is in it.
+    decision to serve this ticket's epoch is in it, and that epoch was not given away since.
     """
 
     relinquished: bool = False
@@ -119,7 +119,7 @@ class ServingNow:
 
 @dataclass(frozen=True, slots=True)
 class RoutesSwitched:
-    """Target: every route site was told, or was tried long enough; route: the switch is done."""
+    """Route: the switch is done. Target: every route site was told, or tried long enough; changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def advance_route(state: RouteSwitch, event: RouteEvent) -> Next:
             return state, (switch,)
         case "accepted", AbortAsked():
             return replace(state, phase="aborted", reason="abort was asked for"), ()
+        case "accepted", Restarted():
+            return replace(state, phase="aborted", reason="the agent restarted before the switch"), ()
         case "accepted", Failed(reason):
             return replace(state, phase="aborted", reason=reason), ()
     return state, ()

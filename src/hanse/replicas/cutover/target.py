@@ -29,7 +29,6 @@ from hanse.replicas.cutover.events import (
     PrepareAsked,
     Relinquished,
     Restarted,
-    RoutesSwitched,
     ServingNow,
     ServingWritten,
     TargetEvent,
@@ -65,11 +64,13 @@ def advance_target(state: TargetCutOver, event: TargetEvent) -> Next:
     A valid relinquishment is obeyed in every phase, also after an abort: the source has decided. If the
     last pass is missing (this site lost it), it is done first; the fenced source still serves followers.
     Before it reported `caught-up` the target may call the cut-over off; afterwards only the source may.
+    It is done once it serves: nothing of an old ticket may start a replica again that was handed on since.
+    So `serving` in the journal counts for this ticket only, with its relinquishment in hand.
     Raises ValueError for ServingWritten without a relinquishment in hand.
     """
     if state.phase in ("serving", "done"):
         return _serving(state, event)
-    if isinstance(event, Restarted) and event.serving:
+    if isinstance(event, Restarted) and event.serving and state.relinquished_position is not None:
         return _serve(state)
     if isinstance(event, Relinquished):
         return _obey(replace(state, phase="caught-up", relinquished_position=event.position, reason=""))
@@ -97,8 +98,8 @@ def _free(state: TargetCutOver, event: TargetEvent) -> Next:
             return state, (Refuse("not-prepared", "the target was not asked to prepare for this ticket"),)
         case CaughtUp(position) if state.phase == "prepared":
             return replace(state, phase="caught-up", position=position), (AskRelinquishment(),)
-        case Restarted() if state.phase == "prepared":
-            return _abort(state, "the target's agent restarted in the middle of the last pass")
+        case Restarted():
+            return _abort(state, "the target's agent restarted before the last pass was done")
         case AbortTold(reason) | Failed(reason):
             return _abort(state, reason)
         case AbortAsked():
@@ -165,9 +166,7 @@ def _serving(state: TargetCutOver, event: TargetEvent) -> Next:
         case _ if state.phase == "done":
             return state, ()
         case ServingNow():
-            return state, (SwitchRoutes(),)
-        case RoutesSwitched():
-            return replace(state, phase="done"), ()
+            return replace(state, phase="done"), (SwitchRoutes(),)
         case Failed():
             return state, (Serve(state.to_epoch, after_seconds=RETRY_SECONDS),)
         case Restarted():
