@@ -49,8 +49,14 @@ def run(argv: Sequence[str]) -> int:
 
 def _refused(failure: Permanent | Temporary) -> int:
     if failure.code != "told":
-        print(f"hanse: {' '.join(failure.message.split())}", file=sys.stderr)
+        print(f"hanse: {' '.join(words_of(failure).split())}", file=sys.stderr)
     return INTERRUPTED if failure.code == "interrupted" else 1
+
+
+def words_of(failure: Permanent | Temporary) -> str:
+    """What a person reads: of the hub's problems the reason and what to do next, without the title."""
+    why, following = getattr(failure, "why", ""), getattr(failure, "next", "")
+    return f"{why} {following}".strip() if why else failure.message
 
 
 def _unknown(word: str) -> int:

@@ -17,9 +17,9 @@ _PHASES = {
     "routing": "sets up the address for clients",
     "following": "copies",
     "preparing": "prepares the switch",
-    "cutting-over": "cut-over under way: the sites finish it alone",
-    "switching": "cut-over under way: clients are switched to the new place",
-    "settling": "tells the hub's view to settle",
+    "cutting-over": "cut-over under way, the sites finish it alone",
+    "switching": "cut-over under way, clients are switched to the new place",
+    "settling": "takes over at the new place",
     "redirecting": "points everybody to the new place",
     "following-back": "the old site begins to follow (way back)",
     "draining": "lets requests under way at the old place end",
@@ -55,11 +55,11 @@ def doing(operation: Document) -> str:
             return f"aborted{_took(operation)}: {operation['reason'] or 'no reason was given'}"
     phase = _PHASES.get(operation["phase"]) or str(operation["phase"])
     words = f"stuck ({phase})" if operation["state"] == "stuck" else phase
-    if progress := progress_words(operation["progress"]):
-        words += f", {progress}"
     if operation["abort_wanted"]:
-        words += ", abort asked for"
-    return f"{words}: {operation['reason']}" if operation["reason"] else words
+        words += " (abort asked for)"
+    stuck = operation["state"] == "stuck" and operation["reason"]
+    more = stuck or progress_words(operation["progress"]) or operation["reason"]
+    return f"{words}: {more}" if more else words
 
 
 def stage(operation: Document) -> tuple[object, ...]:

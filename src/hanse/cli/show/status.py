@@ -124,22 +124,37 @@ def summary_lines(found: Document) -> list[str]:
 
 
 def history_lines(found: Document) -> list[str]:
-    """Oldest first, one line an entry."""
+    """Oldest first, one line an entry; entries of an operation that stays in its phase are left out."""
+    entries = [each for each in reversed(found["entries"]) if not _is_repeated(each)]
     prefix = f"application/{found['application']}/"
-    return [
-        f"{moment(each['at'])}  {each['kind']:<28} {_facts(each, prefix)}".rstrip()
-        for each in reversed(found["entries"])
-    ]
+    lines = [f"{moment(each['at'])}  {each['kind']:<24}  {_facts(each, prefix)}".rstrip() for each in entries]
+    left_out = len(found["entries"]) - len(entries)
+    if left_out:
+        lines.append(f"({left_out} entries that only tell progress are left out; --json has all)")
+    return lines
+
+
+def _is_repeated(entry: Document) -> bool:
+    payload = entry["payload"]
+    return bool(entry["kind"] == "operation-advanced" and payload.get("before") == payload.get("phase"))
 
 
 def _facts(entry: Document, prefix: str) -> str:
     subject = entry["subject"].removeprefix(prefix)
+    if entry["kind"] == "operation-advanced":
+        return f"{subject.removeprefix('operation/')} {_advanced(entry['payload'])}"
     facts = [
         f"{name}={_short(value)}"
         for name, value in entry["payload"].items()
         if value not in ("", None, [], {})
     ]
     return " ".join([*([subject] if subject else []), *facts])
+
+
+def _advanced(payload: Document) -> str:
+    way = " → ".join(site for site in (payload.get("source"), payload.get("target")) if site)
+    words = f"{payload.get('kind', '')} {payload.get('component', '')} {way}: {payload.get('phase', '')}"
+    return f"{words} ({payload['reason']})" if payload.get("reason") else words
 
 
 def _short(value: object) -> str:
