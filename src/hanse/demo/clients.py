@@ -49,9 +49,7 @@ def log_line(log: TextIO, **fields: object) -> None:
     log.flush()
 
 
-def timed(
-    client: Client, log: TextIO, method: str, name: str, body: bytes | None = None
-) -> tuple[int, bytes]:
+def timed(client: Client, log: TextIO, method: str, name: str, body: bytes | None = None) -> None:
     """A request, its time and its answer, written down."""
     began = time.monotonic()
     status, content = client.request(method, name, body)
@@ -60,7 +58,6 @@ def timed(
     log_line(
         log, at=ended, ms=round((ended - began) * 1000), what=method, name=name, sha256=digest, status=status
     )
-    return status
 
 
 def write(url: str, log: TextIO, stop: threading.Event) -> None:
@@ -86,11 +83,16 @@ def _forever(names: list[str]) -> Iterator[str]:
         yield from names
 
 
+def _until_closed(stop: threading.Event) -> None:
+    sys.stdin.read()
+    stop.set()
+
+
 def main() -> int:
     """Run one client until standard input closes."""
     kind, url, log_file = sys.argv[1:4]
     stop = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    threading.Thread(target=_until_closed, args=(stop,), daemon=True).start()
     with Path(log_file).open("a", encoding="utf-8") as log:
         if kind == "write":
             write(url, log, stop)

@@ -1,6 +1,7 @@
 """`hanse demo`: run the main job, leave it running, or take it down."""
 
 import contextlib
+import json as jsonlib
 import signal
 import sys
 import time
@@ -62,9 +63,11 @@ def up(*, json: bool = False) -> int:
     (story.stage.directory / "owner").write_text("kept", encoding="utf-8")
     config = story.stage.environment["HANSE_CONFIG"]
     if json:
-        print(f'{{"directory": "{story.stage.directory}", "config": "{config}", "url": "{story.watch.url}"}}')
+        directory = str(story.stage.directory)
+        print(jsonlib.dumps({"directory": directory, "config": config, "url": story.url}))
         return 0
     say(f"It runs. Its files: {story.stage.directory}. To command it:\n  export HANSE_CONFIG={config}")
+    say(f"  curl {story.url}/")
     say("  hanse status clinic\n  hanse move clinic/images --to tarasque/arles\nTo end it: hanse demo down")
     return 0
 

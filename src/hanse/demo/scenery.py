@@ -76,7 +76,7 @@ def site_file(company: Company, address: str) -> str:
     return f"""\
 provider: {{id: {company.provider}, name: "{company.name}", country: "{company.country}"}}
 site:
-  id: {company.site}
+  id: {company.site_id}
   city: {company.city}
   country: "{company.country}"
   latitude: {company.latitude}

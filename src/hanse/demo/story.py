@@ -55,15 +55,17 @@ class Story:
         self.say(self.stage.hanse("plan", str(file)).rstrip())
         self.stage.hanse("apply", str(file), "--yes")
         self.say(self.stage.hanse("status", "clinic").rstrip())
-        self.watch = Watch(self.stage.directory, self._url(), self._load())
+        self.watch = Watch(self.stage.directory, self.url, self._load())
 
-    def _url(self) -> str:
+    @property
+    def url(self) -> str:
+        """Where clients reach the application, now and after every move."""
         endpoint = self.stage.hanse_json("status", "clinic")["endpoints"][0]
         return f"http://{endpoint['address']}:{endpoint['port']}"
 
     def _load(self) -> dict[str, str]:
         """Store the sample images through the endpoint."""
-        client, loaded = Client(self._url()), {}
+        client, loaded = Client(self.url), {}
         for path in sample_images():
             content = path.read_bytes()
             status, _ = client.request("PUT", path.name, content)

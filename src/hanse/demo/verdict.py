@@ -20,7 +20,9 @@ class Seen:
 
 def lines_of(log: Path) -> list[dict[str, Any]]:
     """The requests of a log, oldest first; a torn last line is left out."""
-    found = []
+    found: list[dict[str, Any]] = []
+    if not log.exists():
+        return found
     for line in log.read_text(encoding="utf-8").splitlines():
         try:
             found.append(json.loads(line))
