@@ -76,7 +76,9 @@ NEXT: dict[str, str] = {
     "no-credential": "Send the hub's admin token: `Authorization: Bearer …`; it lies in `admin.token`.",
     "wrong-credential": "Compare it with `admin.token` in the hub's directory.",
     "wrong-site-key": "Join again with `hanse site join TOKEN`.",
+    "catalogue-unreadable": "Mend the rows that are named, then import all of it again.",
     "conflict": "Try again.",
+    "file-unreadable": "Mend the places that are named, then plan again.",
     "internal": "Try again; if it stays, look into the hub's log.",
     "body-too-large": "Was the right file named?",
 }
