@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,16 +101,17 @@ class ContainerKind:
         await driver.dispose()
 
     async def answers(self, driver: ContainerDriver, key: ReplicaKey, clients: tuple[str, int]) -> bool:
-        try:
-            local = (driver.gateway(key.application), 0)
-            async with asyncio.timeout(2):
-                reader, writer = await asyncio.open_connection(*clients, local_addr=local)
-                writer.write(b"GET /nothing HTTP/1.0\r\n\r\n")
-                answer = await reader.read()
-                writer.close()
-                return b" 404 " in answer
-        except (OSError, TimeoutError, Permanent):
-            return False
+        loop = asyncio.get_running_loop()
+        with socket.socket() as client:
+            client.setblocking(False)
+            try:
+                client.bind((driver.gateway(key.application), 0))
+                async with asyncio.timeout(2):
+                    await loop.sock_connect(client, clients)
+                    await loop.sock_sendall(client, b"GET /nothing HTTP/1.0\r\n\r\n")
+                    return b" 404 " in await loop.sock_recv(client, 4096)
+            except (OSError, TimeoutError, Permanent):
+                return False
 
     async def inspect(self, driver: ContainerDriver, key: ReplicaKey) -> Container:
         """The container as the engine sees it; it must be there."""

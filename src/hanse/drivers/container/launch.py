@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,14 +133,11 @@ class Launch:
 
     async def _accepts(self, port: int) -> bool:
         """Bound to the gateway address: without the bridge nothing leaves this machine."""
-        with suppress(OSError, TimeoutError):
+        with socket.socket() as client, suppress(OSError, TimeoutError):
+            client.setblocking(False)
+            client.bind((self.confinement.gateway, 0))
             async with asyncio.timeout(1.0):
-                _, writer = await asyncio.open_connection(
-                    self.confinement.address, port, local_addr=(self.confinement.gateway, 0)
-                )
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+                await asyncio.get_running_loop().sock_connect(client, (self.confinement.address, port))
             return True
         return False
 
