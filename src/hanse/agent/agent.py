@@ -24,7 +24,7 @@ from hanse.agent.replica.roles import Roles, Rooms
 from hanse.agent.replica.standby import Follower
 from hanse.agent.replica.voice import Voice
 from hanse.agent.routes import Routes
-from hanse.agent.waiting import backoff_seconds
+from hanse.agent.waiting import backoff_seconds, first_of
 from hanse.model.replica.instruction import Instruction
 from hanse.model.replica.observation import Failure
 from hanse.model.replica.order import ReplicaOrder
@@ -35,6 +35,7 @@ PULL_SECONDS = 25.0
 _LONGEST_WAIT_SECONDS = 30.0
 _STATEMENT_SECONDS = 10.0
 _NETWORK_SECONDS = 5.0
+_RECOVER_SECONDS = 10.0
 
 
 class Agent:
@@ -66,6 +67,7 @@ class Agent:
         self.desk = Desk(Office(rooms, self.roles, papers, self.inbox, self.outbox, self.peers, self._wake))
         self._reconciler = Reconciler(parts, self.inbox, self.outbox, self._keepers(), self._tell)
         self._is_recovered = False
+        self._recovering: asyncio.Future[list[None]] | None = None
 
     def _keepers(self) -> dict[str, Any]:
         return {
@@ -83,7 +85,9 @@ class Agent:
             for replica in self.memory.all()
             if replica.role in {ReplicaRole.PRIMARY, ReplicaRole.FENCED}
         ]
-        await asyncio.gather(*(self._reconciler.recover(subject) for subject in subjects))
+        self._recovering = asyncio.gather(*(self._reconciler.recover(subject) for subject in subjects))
+        # a part that takes long to start must not keep the others waiting: it goes on beside them
+        await first_of(self.parts.clock, asyncio.shield(self._recovering), _RECOVER_SECONDS)
         with suppress(Temporary, Permanent):  # said by the subjects that need it, and tried again by them
             await self.network.check()
         self.desk.resume()
@@ -105,6 +109,8 @@ class Agent:
     async def stop(self) -> None:
         """End the agent's own tasks. Parts go on; another agent on the same journal finds them."""
         self._is_recovered = False
+        if self._recovering is not None:
+            self._recovering.cancel()
         await self._reconciler.stop()
         await self.desk.stop()
 

@@ -1,6 +1,7 @@
 """One part of one cut-over under way: feeds the machine, does its actions, keeps and says its state."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from hanse.ports import Permanent, Temporary
 from hanse.replicas.cutover import advance, report
 from hanse.replicas.cutover.actions import AnswerTooLate
 from hanse.replicas.cutover.events import DeadlinePassed, Failed
+
+_log = logging.getLogger(__name__)
 
 
 class Wake(Protocol):
@@ -161,10 +164,13 @@ class Run:
         self.office.wake(f"replica/{self.ticket.key}")
 
     async def _guarded(self, action: Any) -> None:
+        began = self.parts.clock.monotonic()
         try:
             await self._local(action)
         except (Temporary, Permanent) as error:
             self.failed(action, error)
+        took = (self.parts.clock.monotonic() - began) * 1000
+        _log.info("ticket %s: %s took %.0f ms", self.ticket.ticket, type(action).__name__, took)
 
     def failed(self, action: Any, error: Temporary | Permanent) -> None:  # noqa: ARG002
         """An action of this site failed."""

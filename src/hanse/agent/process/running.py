@@ -150,6 +150,7 @@ def serve_site(home: Home, build: Build) -> int:
     """The agent until SIGTERM; the exit code for the supervisor."""
     _die_with_parent()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("hanse.agent").setLevel(logging.INFO)
     real = build(home)
     journal = SqliteJournal(home.journal_file)
     try:

@@ -21,6 +21,16 @@ _PAUSE_LONGEST = 15.0
 class _Followed:
     source: str
     passes: int = 0
+    pause: float = 0.0
+
+    def next_pause(self, done: Pass) -> float:
+        """At once after the first pass; soon while things change; more and more seldom while nothing does."""
+        if self.passes == 1:
+            return 0.0
+        least = max(2 * done.seconds, _PAUSE_SHORTEST)
+        self.pause = least if done.objects_moved or done.bytes_moved else max(least, 1.5 * self.pause)
+        self.pause = min(self.pause, _PAUSE_LONGEST)
+        return self.pause
 
 
 class Follower:
@@ -74,7 +84,7 @@ class Follower:
         done = await driver.follow(order.key, source, self._voice.reporter(order.key))
         followed.passes += 1
         self._say(order.key, done, first=followed.passes == 1)
-        return 0.0 if followed.passes == 1 else min(max(2 * done.seconds, _PAUSE_SHORTEST), _PAUSE_LONGEST)
+        return followed.next_pause(done)
 
     def forget(self, key: ReplicaKey) -> None:
         """The replica follows no more."""
