@@ -54,14 +54,6 @@ class Inbox:
         value = self._parts.journal.get(_TABLE, subject)
         return "" if value is None else str(value["document"])
 
-    def drop(self, subject: str) -> None:
-        """Forget the order of a subject that has ended for good. Its generation stays known."""
-        value = self._parts.journal.get(_TABLE, subject)
-        if value is not None:
-            self._parts.journal.put("generation", subject, {"era": value["era"], "number": value["number"]})
-            self._parts.journal.delete(_TABLE, subject)
-            self._newest.pop(subject, None)
-
     def take(self, documents: Sequence[str]) -> int:
         """Take in what the hub sent; returns how many were really the hub's."""
         genuine = 0
@@ -117,7 +109,7 @@ class Inbox:
         return None
 
     def _generation(self, subject: str) -> Generation | None:
-        value = self._parts.journal.get(_TABLE, subject) or self._parts.journal.get("generation", subject)
+        value = self._parts.journal.get(_TABLE, subject)
         return None if value is None else Generation(era=int(value["era"]), number=int(value["number"]))
 
     def _advance(self, serial: int) -> None:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from hanse.agent.parts import Parts
+from hanse.agent.replica.claims import sign_erasure
 from hanse.agent.replica.memory import Memory, Replica
 from hanse.drivers.contract import Driver
-from hanse.model.replica.role import ReplicaRole
+from hanse.model.replica.role import ReplicaKey, ReplicaRole
 from hanse.ports import Permanent, Temporary
 
 
@@ -48,25 +49,50 @@ async def end_parts(parts: Parts, *, erase: bool) -> list[Ended]:
     for replica in Memory(parts.journal).all():
         driver = parts.drivers.get(replica.spec.kind)
         if driver is not None:
-            ended += await _end_replica(replica, driver, erase=erase)
+            ended += await _end_replica(parts, replica, driver, erase=erase)
     if erase:
         ended += [item for driver in parts.drivers.values() for item in await _dispose(driver)]
     ended += await _end_proxy(parts)
     return ended
 
 
-async def _end_replica(replica: Replica, driver: Driver, *, erase: bool) -> list[Ended]:
+async def _end_replica(parts: Parts, replica: Replica, driver: Driver, *, erase: bool) -> list[Ended]:
     what = f"{replica.key} ({replica.spec.kind})"
     try:
         held = await driver.look(replica.key)
         if held.role is ReplicaRole.ABSENT:
             return []
         if erase:
-            return [Ended(what, f"stopped and erased, {await driver.erase(replica.key)} bytes")]
+            _give_up(parts, replica)
+            erased_bytes = await driver.erase(replica.key)
+            _erased(parts, replica.key, erased_bytes)
+            return [Ended(what, f"stopped and erased, {erased_bytes} bytes")]
         await driver.retain(replica.key)
         return [Ended(what, "stopped, its data is kept")]
     except (Temporary, Permanent) as error:
         return [Ended(what, error.message, is_ended=False)]
+
+
+def _give_up(parts: Parts, replica: Replica) -> None:
+    """Durable before anything is erased: what is empty must never be served as if it were not."""
+    Memory(parts.journal).save(
+        replica.model_copy(
+            update={
+                "role": ReplicaRole.ABSENT,
+                "given_away": max(replica.given_away, replica.served),
+                "clients": None,
+                "followers": None,
+            }
+        )
+    )
+
+
+def _erased(parts: Parts, key: ReplicaKey, erased_bytes: int) -> None:
+    memory = Memory(parts.journal)
+    replica = memory.get(key)
+    if replica is not None:
+        erasure = sign_erasure(parts, key, erased_bytes)
+        memory.save(replica.model_copy(update={"erasure": erasure, "position": ""}))
 
 
 async def _dispose(driver: Driver) -> list[Ended]:
