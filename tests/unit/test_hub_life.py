@@ -1,9 +1,12 @@
 """The whole life of an application by HTTP, on a hub with played sites."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_world import World
+
+from hanse.model.replica.order import HoldOrder, ReplicaOrder
 
 FILE = """\
 hanse: 1
@@ -114,3 +117,68 @@ def test_a_way_back_ends_by_itself(shop: World) -> None:
         "alder/one": "retained",
         "birch/one": "primary",
     }
+
+
+def component(world: World, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(each for each in world.status()["components"] if each["component"] == name)
+    return found
+
+
+def test_a_third_site_ends_the_older_way_back(shop: World) -> None:
+    for target in ("birch/one", "cedar/one"):
+        shop.ask("POST", "/v1/applications/shop/moves", {"component": "files", "to": target})
+        shop.play()
+    files = component(shop, "files")
+    assert (files["site"], files["way_back"]["site"]) == ("cedar/one", "birch/one")
+    assert {each["site"]: each["role"] for each in files["replicas"]}["alder/one"] == "retained"
+    first_hold = shop.sites["alder/one"].orders["hold/order-1-files"].order
+    assert isinstance(first_hold, HoldOrder)
+    assert first_hold.wanted == "released"
+
+
+def test_leaving_a_provider_ends_ways_back_that_stand_there(shop: World) -> None:
+    shop.ask("POST", "/v1/applications/shop/moves", {"to": "cedar"})
+    shop.play()
+    asked = shop.ask("POST", "/v1/applications/shop/moves", {"away_from": "alder"})
+    assert (asked["moves"], asked["ways_back_ended"]) == ([], ["files", "web"])
+    shop.play()
+    assert component(shop, "files")["way_back"] is None
+    assert shop.refused("POST", "/v1/applications/shop/moves", {"away_from": "alder"})[1] == "nothing-to-move"
+
+
+def test_a_connection_is_granted_and_taken_back(shop: World) -> None:
+    path = "/v1/applications/shop/components/files/connections"
+    site = shop.sites["birch/one"]
+    body = {"certificate_pem": site.certificate, "sealing_key": site.sealing}
+    opened = shop.ask("POST", path, body)
+    assert not opened["ready"]
+    shop.play()
+    found = shop.ask("GET", f"{path}/{opened['id']}")
+    assert found["ready"]
+    assert (found["bucket"], found["sealed_credential"]) == ("shop-files", "sealed for connect:1")
+    shop.watch.time = shop.watch.time.replace(hour=23)
+    shop.play()
+    assert shop.refused("GET", f"{path}/{opened['id']}") == (404, "connection-unknown")
+    order = shop.sites["alder/one"].orders["replica/shop/files/0/live"].order
+    assert isinstance(order, ReplicaOrder)
+    assert [grant.name for grant in order.grants] == ["web@alder/one"]
+
+
+def test_history_tells_what_happened_newest_first(shop: World) -> None:
+    entries = shop.ask("GET", "/v1/applications/shop/history?limit=500")["entries"]
+    kinds = [each["kind"] for each in reversed(entries)]
+    assert kinds[:2] == ["plan-made", "application-applied"]
+    assert kinds.index("order-confirmed") < kinds.index("order-accepted") < kinds.index("operation-advanced")
+    assert shop.refused("GET", "/v1/applications/none/history") == (404, "application-unknown")
+
+
+def test_a_catalogue_is_refused_whole_or_listed(world: World) -> None:
+    files = {
+        "name": "small",
+        "providers_csv": "id,name,country,parent_country,source\nelm,Elm,DE,,test\n",
+        "sites_csv": "provider,site,city,country,lat,lon,kind,renewable,source\n"
+        "elm,one,Bonn,DE,50.7,7.1,micro,,test\n",
+        "offers_csv": "provider\n",
+    }
+    assert world.refused("POST", "/v1/catalogues", files) == (422, "catalogue-unreadable")
+    assert world.ask("GET", "/v1/providers?where=provider%20%3D%20elm")["total"] == 0

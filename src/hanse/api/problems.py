@@ -62,6 +62,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "site-malformed": (422, "Not a site"),
     "site-unknown": (404, "No such site"),
     "store-busy": (503, "The hub is busy"),
+    "store-failed": (507, "The hub could not write"),
     "token-expired": (403, "The token expired"),
     "token-for-another-site": (403, "The token is for another site"),
     "token-malformed": (422, "Not a token"),

@@ -1,6 +1,6 @@
 """What an operation that has ended means for its application: placements, holds, way back, state."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from hanse.hub.context import Change
@@ -18,7 +18,7 @@ from hanse.hub.records import (
 )
 from hanse.hub.spec import key_of
 from hanse.hub.views import component_view
-from hanse.model.replica.operation import Operation
+from hanse.model.replica.operation import Operation, OperationKind
 from hanse.model.replica.order import HoldOrder
 from hanse.ports import Permanent, Transaction
 
@@ -51,23 +51,34 @@ def require_component(stored: Stored[ApplicationRecord], component: str) -> Comp
     return placed
 
 
-def require_quiet(tx: Transaction, name: str, what: str) -> Stored[ApplicationRecord]:
-    """The application with nothing under way. Raises Permanent(`application-busy`, …)."""
+def require_quiet(
+    tx: Transaction, name: str, what: str, *, besides: Collection[OperationKind] = ()
+) -> Stored[ApplicationRecord]:
+    """The application with nothing under way `besides` some kinds. Raises Permanent(`application-busy`)."""
     stored = require_application(tx, name)
-    busy = operations_under_way(tx, name)
-    if busy:
-        others = ", ".join(f"{other.value.kind} {other.value.key.component} ({other.key})" for other in busy)
-        raise Permanent(
-            "application-busy",
-            f"{name} cannot {what} now: {others} is not finished. See `hanse status {name}`; "
-            "wait, or abort it with `hanse abort OPERATION`.",
-        )
+    refuse_busy(
+        name, what, [each for each in operations_under_way(tx, name) if each.value.kind not in besides]
+    )
     return stored
 
 
-def require_idle(tx: Transaction, name: str, what: str) -> Stored[ApplicationRecord]:
+def refuse_busy(name: str, what: str, busy: Sequence[Stored[Operation]]) -> None:
+    """Raises Permanent(`application-busy`) if there are any."""
+    if not busy:
+        return
+    others = ", ".join(f"{other.value.kind} {other.value.key.component} ({other.key})" for other in busy)
+    raise Permanent(
+        "application-busy",
+        f"{name} cannot {what} now: {others} is not finished. See `hanse status {name}`; "
+        "wait, or abort it with `hanse abort OPERATION`.",
+    )
+
+
+def require_idle(
+    tx: Transaction, name: str, what: str, *, besides: Collection[OperationKind] = ()
+) -> Stored[ApplicationRecord]:
     """The running application with nothing under way. Raises Permanent(`application-not-running`, …)."""
-    stored = require_quiet(tx, name, what)
+    stored = require_quiet(tx, name, what, besides=besides)
     if stored.state != "running":
         why = f" ({stored.value.reason})" if stored.value.reason else ""
         raise Permanent("application-not-running", f"{name} is {stored.state}{why}, so it cannot {what}.")

@@ -51,6 +51,13 @@ class SqliteStore:
         try:
             with self._engine.connect() as connection:
                 yield from self._write(connection)
+        except sa.exc.OperationalError as error:
+            raise Temporary(
+                "store-failed",
+                f"The hub could not write its store: {error.orig}. Nothing was changed. "
+                "Is the disk of the hub's directory full?",
+                delay_seconds=5.0,
+            ) from error
         finally:
             self._writers.release()
 

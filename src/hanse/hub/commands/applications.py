@@ -59,12 +59,12 @@ def apply_plan(hub: Hub, name: str, plan_id: str) -> Applied:
     """
     objection = _objection(hub, name, plan_id)
     with hub.change() as change:
-        plan = _usable_plan(change, name, plan_id)
         old = load(change.tx, "application", name, ApplicationRecord)
+        if old is not None and old.state not in GONE and old.value.plan == plan_id:
+            return _again(change.tx, old.value)
+        plan = _usable_plan(change, name, plan_id)
         if old is None or old.state in GONE:
             applied = _begin(change, plan, old)
-        elif old.value.plan == plan.id:
-            applied = _again(change.tx, old.value)
         elif old.state == "running":
             words = change_running(change, old, plan, objection)
             applied = Applied(application=name, order=old.value.order, operations=(), changed=words)

@@ -8,12 +8,18 @@ from hanse.hub.commands.applications import open_order, place_holds
 from hanse.hub.context import Change, Hub
 from hanse.hub.planning.moving import MoveRequest, Wish, replan
 from hanse.hub.records import ApplicationRecord, MoveRecord, OrderRecord, Stored, load_operation, save
-from hanse.hub.settlement import require_idle
+from hanse.hub.settlement import (
+    open_drop,
+    operations_under_way,
+    refuse_busy,
+    require_idle,
+    save_application,
+)
 from hanse.hub.spec import key_of
 from hanse.model.market.plan import Placement, Plan, PriceLine
-from hanse.model.replica.operation import Operation
+from hanse.model.replica.operation import Operation, OperationKind
 from hanse.model.shape import MicroEur, Shape, SiteId
-from hanse.ports import Permanent
+from hanse.ports import Permanent, Temporary
 
 
 class Move(Shape):
@@ -38,6 +44,8 @@ class Moves(Shape):
 
     application: str
     moves: tuple[Move, ...]
+    ways_back_ended: tuple[str, ...] = ()
+    """Components that stay where they are, but lose the way back that stands at the provider to leave."""
     price_micro_eur_per_month: MicroEur
     """Of the whole application afterwards, ways back not counted."""
     order: str = ""
@@ -53,6 +61,18 @@ class _Step:
     """Empty where a new hold is needed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    steps: tuple[_Step, ...]
+    plan: Plan
+    away_from: str | None
+
+
+WHAT = "be moved"
+DROPS: tuple[OperationKind, ...] = ("drop",)
+"""Ending a way back of one component does not keep others from moving."""
+
+
 def move(hub: Hub, name: str, request: MoveRequest) -> Moves:
     """Plan the move and begin it, unless it is a dry run.
 
@@ -61,23 +81,41 @@ def move(hub: Hub, name: str, request: MoveRequest) -> Moves:
     `no-reach`, `move-impossible`).
     """
     with hub.look() as tx:
-        seen = require_idle(tx, name, "be moved")
+        seen = require_idle(tx, name, WHAT, besides=DROPS)
     plan, wishes = replan(hub, seen.value, request)
     steps = tuple(_step(seen.value, wish, plan, request) for wish in wishes)
+    asked = _Asked(steps, plan, request.away_from)
     moves = Moves(
         application=name,
         moves=tuple(each.move for each in steps),
+        ways_back_ended=_ways_back_at(seen.value, request.away_from, steps),
         price_micro_eur_per_month=plan.price_micro_eur_per_month,
     )
     if request.dry_run:
         return moves
     with hub.change() as change:
-        stored = require_idle(change.tx, name, "be moved")
+        stored = require_idle(change.tx, name, WHAT, besides=DROPS)
+        movers = {each.move.component for each in steps} | set(moves.ways_back_ended)
+        dropping = operations_under_way(change.tx, name)
+        refuse_busy(name, WHAT, [each for each in dropping if each.value.key.component in movers])
         if stored.version != seen.version:
-            raise Permanent("application-busy", f"{name} changed while the move was planned. Ask again.")
-        moves = _begin(change, stored, steps, plan, leave=request.away_from is not None)
+            raise Temporary("conflict", f"{name} changed while the move was planned; try again.")
+        moves = _begin(change, stored, asked, moves)
         change.answer(moves)
     return moves
+
+
+def _ways_back_at(record: ApplicationRecord, provider: str | None, steps: Sequence[_Step]) -> tuple[str, ...]:
+    """Components that stay, but whose way back stands at the provider that is left."""
+    moving = {each.move.component for each in steps}
+    return tuple(
+        name
+        for name, each in sorted(record.components.items())
+        if provider is not None
+        and each.way_back_site is not None
+        and each.way_back_site.partition("/")[0] == provider
+        and name not in moving
+    )
 
 
 def _step(record: ApplicationRecord, wish: Wish, plan: Plan, request: MoveRequest) -> _Step:
@@ -107,52 +145,49 @@ def _price(placement: Placement) -> int:
     return sum(line.micro_eur_per_month for line in placement.price)
 
 
-def _begin(
-    change: Change, stored: Stored[ApplicationRecord], steps: Sequence[_Step], plan: Plan, *, leave: bool
-) -> Moves:
-    record = stored.value
-    order_id = f"order-{change.tx.next_number('order')}"
+def _begin(change: Change, stored: Stored[ApplicationRecord], asked: _Asked, moves: Moves) -> Moves:
+    record, steps, leave = stored.value, asked.steps, asked.away_from is not None
+    drops = tuple(open_drop(change, record, name) for name in moves.ways_back_ended)
+    order_id = f"order-{change.tx.next_number('order')}" if steps else ""
     fresh = tuple(step.placement for step in steps if not step.move.uses_way_back)
-    holds = place_holds(order_id, fresh)
     operations = _operations(change, record, [step.move for step in steps], leave=leave)
     order = OrderRecord(
         id=order_id,
         application=record.name,
         placements=tuple(step.placement for step in steps),
-        traffic=plan.traffic,
-        price_micro_eur_per_month=plan.price_micro_eur_per_month,
-        holds=holds,
+        traffic=asked.plan.traffic,
+        price_micro_eur_per_month=asked.plan.price_micro_eur_per_month,
+        holds=place_holds(order_id, fresh),
         operations=tuple(operation.operation for operation in operations),
         deadline=change.now + timedelta(seconds=change.hub.hold_seconds),
     )
-    open_order(change, order, operations)
-    names = {hold.component: hold.hold for hold in holds}
-    for step, operation in zip(steps, operations, strict=True):
-        moved = MoveRecord(
-            operation=operation.operation,
-            order=order_id,
-            placement=step.placement,
-            hold=step.hold or names.get(step.move.component, ""),
-            hold_is_new=not step.hold,
-            traffic=plan.traffic,
-        )
-        save(change.tx, "move", operation.operation, moved, expect=0)
+    if steps:
+        open_order(change, order, operations)
+        _remember_moves(change, asked, order)
     change.note(
         "move-asked",
         f"application/{record.name}/order/{order_id}",
         moves=[f"{step.move.component}: {step.move.source} → {step.move.target}" for step in steps],
         leave=leave,
-        operations=list(order.operations),
+        operations=[*order.operations, *drops],
     )
     # the version grows, so that two moves planned at the same moment cannot both begin
-    save(change.tx, "application", record.name, stored.value, state=stored.state, expect=stored.version)
-    return Moves(
-        application=record.name,
-        moves=tuple(step.move for step in steps),
-        price_micro_eur_per_month=plan.price_micro_eur_per_month,
-        order=order_id,
-        operations=order.operations,
-    )
+    save_application(change, stored, record)
+    return moves.model_copy(update={"order": order_id, "operations": (*order.operations, *drops)})
+
+
+def _remember_moves(change: Change, asked: _Asked, order: OrderRecord) -> None:
+    names = {hold.component: hold.hold for hold in order.holds}
+    for step, operation in zip(asked.steps, order.operations, strict=True):
+        moved = MoveRecord(
+            operation=operation,
+            order=order.id,
+            placement=step.placement,
+            hold=step.hold or names.get(step.move.component, ""),
+            hold_is_new=not step.hold,
+            traffic=asked.plan.traffic,
+        )
+        save(change.tx, "move", operation, moved, expect=0)
 
 
 def _operations(

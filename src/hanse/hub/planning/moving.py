@@ -125,7 +125,8 @@ def _movers_away(
             "`exclude_providers`, then retire this one.",
         )
     found = tuple(name for name in names if _provider(_site_of(record, name)) == provider)
-    if not found:
+    back = [record.components[name].way_back_site for name in names]
+    if not found and provider not in {_provider(site) for site in back if site}:
         raise Permanent("nothing-to-move", f"Nothing of {record.name} stands with {provider}.")
     return found
 
