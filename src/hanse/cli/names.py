@@ -28,3 +28,14 @@ def split_name(text: str) -> tuple[str, str | None]:
             f"{text!r} is not like APP or APP/COMPONENT: small letters, digits and hyphens, at most 40 each.",
         )
     return application, component if slash else None
+
+
+def application_name(text: str) -> str:
+    """The name of an application as a whole. Raises Permanent(`name-malformed`)."""
+    application, component = split_name(text)
+    if component is not None:
+        raise Permanent(
+            "name-malformed",
+            f"{text!r} names one component; this is about an application whole: {application}.",
+        )
+    return application

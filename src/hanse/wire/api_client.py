@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from hanse.ports import Permanent, Temporary
 from hanse.wire.problem import problem_of
 
+CONNECT_SECONDS = 10.0
 TIMEOUT_SECONDS = 60.0
 BLOCK_BYTES = 1024 * 1024
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
@@ -102,12 +103,14 @@ class ApiClient:
     def _dial(self) -> http.client.HTTPSConnection:
         if self._connection is None:
             connection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=TIMEOUT_SECONDS, context=self._context
+                self._host, self._port, timeout=CONNECT_SECONDS, context=self._context
             )
             try:
                 connection.connect()
             except OSError as error:
+                connection.close()
                 raise self._unreachable(error) from error
+            connection.sock.settimeout(TIMEOUT_SECONDS)
             self._connection = connection
         return self._connection
 

@@ -3,13 +3,12 @@
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from hanse.cli.show.operations import doing, failure_lines, is_under_way, stage, title
 from hanse.ports import Permanent, Temporary
-from hanse.wire.api_client import ApiClient
 
 Document = Mapping[str, Any]
 LOOK_SECONDS = 0.15
@@ -50,32 +49,45 @@ class Board:
         self.out.flush()
 
 
-def follow(client: ApiClient, application: str, names: Sequence[str], board: Board) -> Document:
+class Hub(Protocol):
+    """What is asked again and again: `ApiClient` is one."""
+
+    def get(self, path: str) -> Document:
+        """A document."""
+        ...
+
+
+def follow(
+    client: Hub,
+    application: str,
+    names: Sequence[str],
+    board: Board,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+) -> Document:
     """Tell what happens until these operations have ended; the last status.
 
     Raises Temporary(`hub-unreachable`) if the hub stays silent, Permanent(`interrupted`,
     `operation-stuck`); the operations go on in each case.
     """
-    quiet_since: float | None = None
-    stuck_since: float | None = None
+    silent = stuck = 0.0
     try:
         while True:
             try:
-                found = _look(client, application)
-            except Temporary:
-                quiet_since = quiet_since or time.monotonic()
-                if time.monotonic() - quiet_since > SILENCE_SECONDS:
-                    raise
-                time.sleep(LOOK_SECONDS)
-                continue
-            quiet_since = None
-            ours = [each for each in found["operations"] if each["operation"] in names]
-            for operation in reversed(ours):
-                board.tell(operation)
-            if not any(map(is_under_way, ours)) and found["state"] not in ("ordering", "retiring"):
-                return found
-            stuck_since = _patience(ours, stuck_since)
-            time.sleep(LOOK_SECONDS)
+                found = client.get(f"/v1/applications/{application}")
+            except Temporary as failure:
+                silent += LOOK_SECONDS
+                if silent > SILENCE_SECONDS:
+                    raise _left_alone(failure, application) from failure
+            else:
+                silent = 0.0
+                ours = [each for each in found["operations"] if each["operation"] in names]
+                for operation in reversed(ours):
+                    board.tell(operation)
+                if not any(map(is_under_way, ours)) and found["state"] != "ordering":
+                    return found
+                stuck = _still_stuck(ours, stuck)
+            pause(LOOK_SECONDS)
     except KeyboardInterrupt:
         raise Permanent(
             "interrupted",
@@ -83,23 +95,26 @@ def follow(client: ApiClient, application: str, names: Sequence[str], board: Boa
         ) from None
 
 
-def _look(client: ApiClient, application: str) -> Document:
-    return client.get(f"/v1/applications/{application}")
+def _left_alone(failure: Temporary, application: str) -> Temporary:
+    return Temporary(
+        failure.code,
+        f"{failure.message} What was begun is not lost: sites finish a cut-over alone, and the hub goes on "
+        f"when it is back. Look then with `hanse status {application}`.",
+    )
 
 
-def _patience(operations: Sequence[Document], since: float | None) -> float | None:
-    stuck = [each for each in operations if each["state"] == "stuck"]
-    if not stuck:
-        return None
-    since = since or time.monotonic()
-    if time.monotonic() - since > STUCK_SECONDS:
-        first = stuck[0]
+def _still_stuck(operations: Sequence[Document], seconds: float) -> float:
+    """For how long an operation has been stuck. Raises Permanent(`operation-stuck`) if that is too long."""
+    stuck = next((each for each in operations if each["state"] == "stuck"), None)
+    if stuck is None:
+        return 0.0
+    if seconds > STUCK_SECONDS:
         raise Permanent(
             "operation-stuck",
-            f"{title(first)} does not get on: {first['reason']} It goes on by itself once that changes; "
-            f"`hanse abort {first['operation']}` puts everything back.",
+            f"{title(stuck)} does not get on: {stuck['reason']} It goes on by itself once that changes; "
+            f"`hanse abort {stuck['operation']}` puts everything back.",
         )
-    return since
+    return seconds + LOOK_SECONDS
 
 
 def verdict(found: Document, names: Sequence[str]) -> tuple[bool, list[str]]:

@@ -24,8 +24,9 @@ def _status(found: Document) -> Iterator[str]:
     if order and order["state"] != "accepted":
         yield f"order {order['order']}: {order['state']} {order['reason']}".rstrip()
     yield ""
-    yield from _components(found["components"])
-    if found["endpoints"]:
+    ended = found["state"] in ("ended", "declined")
+    yield from _components(found["components"], ended=ended)
+    if found["endpoints"] and not ended:
         yield ""
         yield from _endpoints(found["endpoints"])
     operations = [each for each in found["operations"] if is_under_way(each)]
@@ -33,9 +34,9 @@ def _status(found: Document) -> Iterator[str]:
         yield ""
         yield "under way:"
         yield from (f"  {title(each)}: {doing(each)}" for each in operations)
-    ended = [each for each in found["operations"] if not is_under_way(each)]
-    if ended:
-        yield f"last: {title(ended[0])}: {doing(ended[0])}"
+    last = next((each for each in found["operations"] if not is_under_way(each)), None)
+    if last:
+        yield f"last: {title(last)}: {doing(last)}"
     silent = [
         f"{each['site']} (last heard {moment(each['last_seen_at'])})"
         for each in found["sites"]
@@ -46,15 +47,15 @@ def _status(found: Document) -> Iterator[str]:
     yield f"mandate: {found['mandate']['says']} · data at rest: not encrypted"
 
 
-def _components(components: Sequence[Document]) -> Iterator[str]:
+def _components(components: Sequence[Document], *, ended: bool) -> Iterator[str]:
     rows = [
         (
             each["component"],
             each["kind"],
-            each["site"] or "nowhere yet",
+            each["site"] or ("-" if ended else "nowhere yet"),
             str(each["epoch"]),
             eur(each["price_micro_eur_per_month"]),
-            _state(each),
+            "ended" if ended else _state(each),
         )
         for each in components
     ]
@@ -154,7 +155,8 @@ def _facts(entry: Document, prefix: str) -> str:
 def _advanced(payload: Document) -> str:
     way = " → ".join(site for site in (payload.get("source"), payload.get("target")) if site)
     words = f"{payload.get('kind', '')} {payload.get('component', '')} {way}: {payload.get('phase', '')}"
-    return f"{words} ({payload['reason']})" if payload.get("reason") else words
+    bad = payload.get("state") in ("stuck", "aborted") or payload.get("phase") == "undoing"
+    return f"{words} ({payload['reason']})" if bad and payload.get("reason") else words
 
 
 def _short(value: object) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hanse.cli.finding import open_hub
-from hanse.cli.names import split_name
+from hanse.cli.names import application_name, split_name
 from hanse.cli.show.follow import Board, follow, verdict
 from hanse.cli.show.table import duration, eur, table
 from hanse.cli.speaking import Json, Yes, confirm, make_app, say, say_json
@@ -78,11 +78,7 @@ def retire(application: str, *, erase_now: bool = False, yes: Yes = False, json:
     erase_now:
         Erase all data at every site now. There is no way back; asks twice.
     """
-    name, component = split_name(application)
-    if component is not None:
-        raise Permanent(
-            "name-malformed", f"{application} names one component; an application retires whole: {name}."
-        )
+    name = application_name(application)
     with open_hub() as client:
         found = client.get(f"/v1/applications/{name}")
         if not json:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from cyclopts import Parameter
 
 from hanse.cli.finding import open_hub
-from hanse.cli.names import split_component
+from hanse.cli.names import application_name, split_component
 from hanse.cli.show.follow import Board, follow
 from hanse.cli.show.operations import doing, title
 from hanse.cli.show.status import history_lines, status_lines, summary_lines
@@ -31,7 +31,7 @@ def status(application: str = "", *, json: Json = False) -> int:
     """
     with open_hub() as client:
         if application:
-            found = client.get(f"/v1/applications/{quote(application, safe='')}")
+            found = client.get(f"/v1/applications/{application_name(application)}")
         else:
             found = client.get("/v1/applications")
     if json:
@@ -53,7 +53,7 @@ def history(application: str, *, limit: Limit = 200, json: Json = False) -> int:
         Its name.
     """
     with open_hub() as client:
-        found = client.get(f"/v1/applications/{quote(application, safe='')}/history", limit=limit)
+        found = client.get(f"/v1/applications/{application_name(application)}/history", limit=limit)
     if json:
         say_json(found)
     else:
@@ -74,7 +74,7 @@ def logs(component: str, *, json: Json = False) -> int:
     """
     application, name = split_component(component)
     with open_hub() as client:
-        found = client.get(f"/v1/applications/{quote(application)}/components/{quote(name)}/logs")
+        found = client.get(f"/v1/applications/{application}/components/{name}/logs")
     if json:
         say_json(found)
         return 0

@@ -1,0 +1,134 @@
+"""The life of an application by commands: against a hub behind real TLS, with played sites."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_hub import LiveHub, live_hub
+from hub_files import shop_file
+
+from hanse.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with live_hub(tmp_path_factory.mktemp("hub"), "alder/one", "birch/one", "cedar/one") as live:
+        yield live
+
+
+@pytest.fixture
+def hanse(hub: LiveHub, monkeypatch, capsys):
+    for name, value in hub.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*words: str, code: int = 0) -> str:
+        found = main(words)
+        out, err = capsys.readouterr()
+        assert found == code, out + err
+        assert "Traceback" not in out + err
+        return err if code else out
+
+    return run
+
+
+@pytest.fixture
+def file(hub: LiveHub, hanse, tmp_path: Path) -> Path:
+    image = tmp_path / "image.tar"
+    image.write_bytes(b"an image")
+    digest = json.loads(hanse("image", "push", str(image), "--json"))["digest"]
+    path = tmp_path / "shop.yaml"
+    path.write_text(shop_file(digest))
+    return path
+
+
+@pytest.fixture
+def shop(hub: LiveHub, hanse, file: Path):
+    hanse("apply", str(file), "--yes")
+    yield file
+    hanse("retire", "shop", "--erase-now", "--yes")
+
+
+def site_of(hanse, component: str) -> str:
+    found = json.loads(hanse("status", "shop", "--json"))
+    return next(each["site"] for each in found["components"] if each["component"] == component)
+
+
+def test_apply_shows_the_plan_and_ends_when_everything_runs(shop, hanse):
+    words = hanse("status", "shop")
+    assert "shop: running" in words
+    assert "files      bucket" in words
+    assert "mandate: not signed · data at rest: not encrypted" in words
+
+
+def test_apply_again_changes_nothing(shop, hanse):
+    assert "shop: running" in hanse("apply", str(shop), "--yes")
+
+
+def test_a_change_that_cannot_be_made_while_it_runs_is_refused(shop, hanse):
+    shop.write_text(shop.read_text().replace("storage_gib: 10", "storage_gib: 20"))
+    assert "cannot be changed while it does" in hanse("apply", str(shop), "--yes", code=1)
+
+
+def test_a_move_says_when_the_cut_over_is_under_way_and_ends_at_the_target(shop, hanse):
+    target = "cedar/one" if site_of(hanse, "files") != "cedar/one" else "birch/one"
+    words = hanse("move", "shop/files", "--to", target, "--yes")
+    assert "way back" in words
+    assert "done" in words
+    assert site_of(hanse, "files") == target
+
+
+def test_a_component_comes_back_to_where_it_was(shop, hanse):
+    before = site_of(hanse, "files")
+    hanse("move", "shop/files", "--to", "cedar" if before != "cedar/one" else "birch", "--yes")
+    hanse("move", "shop/files", "--back", "--yes", "--json")
+    assert site_of(hanse, "files") == before
+
+
+def test_everything_leaves_a_provider(shop, hanse):
+    provider = site_of(hanse, "files").partition("/")[0]
+    moved = json.loads(hanse("move", "shop", "--away-from", provider, "--yes", "--json").splitlines()[-1])
+    assert {each["state"] for each in moved["operations"]} == {"done"}
+    assert all(each["one_way"] for each in moved["moves"])
+    assert not site_of(hanse, "files").startswith(provider)
+
+
+def test_a_move_to_the_same_site_is_refused(shop, hanse):
+    assert "already" in hanse("move", "shop/files", "--to", site_of(hanse, "files"), "--yes", code=1)
+
+
+def test_nothing_is_moved_without_a_yes(shop, hanse, monkeypatch, tmp_path):
+    (tmp_path / "empty").touch()
+    with (tmp_path / "empty").open() as nobody:
+        monkeypatch.setattr("sys.stdin", nobody)
+        assert "--yes" in hanse("move", "shop/files", "--to", "cedar", code=1)
+
+
+def test_an_operation_that_is_over_cannot_be_aborted(shop, hanse):
+    operation = json.loads(hanse("status", "shop", "--json"))["operations"][0]["operation"]
+    assert "nothing is left to abort" in hanse("abort", operation, code=1)
+
+
+def test_history_tells_oldest_first_and_leaves_mere_progress_out(shop, hanse):
+    lines = hanse("history", "shop").splitlines()
+    kinds = [line.split()[2] for line in lines if line.startswith("20")]
+    assert kinds.index("application-applied") < kinds.index("operation-advanced")
+
+
+def test_logs_say_when_there_are_none(shop, hanse):
+    assert "No site reports a failure" in hanse("logs", "shop/web")
+
+
+def test_a_retired_application_is_told_as_ended(hub, hanse, file):
+    hanse("apply", str(file), "--yes")
+    words = hanse("retire", "shop", "--erase-now", "--yes")
+    assert "done, ended" in words
+    assert "shop: ended" in hanse("status", "shop")
+
+
+def test_a_connection_whose_site_does_not_answer_is_told_after_a_while(shop, hanse, hub, monkeypatch):
+    monkeypatch.setattr("hanse.cli.verbs.connect.READY_SECONDS", 0.0)
+    hub.playing.clear()
+    try:
+        assert "cannot be connected to" in hanse("connect", "shop/files", code=1)
+    finally:
+        hub.playing.set()
