@@ -61,11 +61,13 @@ def join_command(
     json:
         One line of JSON instead of words.
     """
+    import asyncio
+    from datetime import UTC, datetime
+
     from hanse.agent.place.join import join
-    from hanse.agent.process.running import now, run_now
 
     home = _home(dir)
-    facts = run_now(join(home, token, offers, now()))
+    facts = asyncio.run(join(home, token, offers, datetime.now(UTC)))
     said = {
         "site": facts.site,
         "hub": facts.url,
@@ -207,13 +209,12 @@ def doctor_command(*, json: Json = False) -> int:
     json:
         One line of JSON instead of words.
     """
+    import asyncio
     import tempfile
-
-    from hanse.agent.process.running import probe_all, run_now
 
     with tempfile.TemporaryDirectory(prefix="hanse-doctor-") as scratch:
         drivers, router = _drivers(Path(scratch), "doctor/here", "127.0.0.1", (10_000, 100), None)
-        found = run_now(probe_all([*drivers, router]))
+        found = asyncio.run(_probe([*drivers, router]))
     if json:
         _print_json(
             {
@@ -229,6 +230,10 @@ def doctor_command(*, json: Json = False) -> int:
             for limit in one.not_enforced:
                 print(f"  not enforced  {limit}")
     return 0 if all(one.usable for one in found) else 1
+
+
+async def _probe(parts: Sequence[Any]) -> list[Any]:
+    return [await part.probe() for part in parts]
 
 
 def _build(home: Home) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from hanse.agent.agent import Agent
 from hanse.agent.journal import SqliteJournal
@@ -23,7 +23,7 @@ from hanse.agent.place.peers import Peers
 from hanse.agent.post.carrier import SiteCarrier
 from hanse.agent.post.channel import Channel
 from hanse.agent.process.ending import Ended, end_parts, placed
-from hanse.drivers.contract import Capability, Driver, Router
+from hanse.drivers.contract import Driver, Router
 from hanse.drivers.identity import ProcessMark
 from hanse.ports import Journal, Permanent, Temporary
 from hanse.trust.keys import load_key
@@ -33,7 +33,6 @@ from hanse.wire.hub_client import HubClient
 from hanse.wire.hub_client import Identity as HubIdentity
 from hanse.wire.tls import PeerTrust
 
-T = TypeVar("T")
 _END_SECONDS = 20.0
 _DEATH_SIGNAL = 1
 _PLACE_SECONDS = 5.0
@@ -46,7 +45,7 @@ class SystemClock:
 
     def now(self) -> datetime:
         """UTC, timezone-aware."""
-        return now()
+        return datetime.now(UTC)
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
@@ -97,16 +96,6 @@ class Build(Protocol):
     def __call__(self, home: Home) -> Real:
         """Raises Permanent if the site's files are not usable."""
         ...
-
-
-def now() -> datetime:
-    """UTC, timezone-aware."""
-    return datetime.now(UTC)
-
-
-def run_now(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end on a loop of its own."""
-    return asyncio.run(work)
 
 
 def load_site(home: Home) -> Loaded:
@@ -256,11 +245,6 @@ async def _depart(client: HubClient) -> None:
         await client.depart()
     finally:
         await client.aclose()
-
-
-async def probe_all(drivers: Sequence[Driver | Router]) -> list[Capability]:
-    """What each can do on this machine."""
-    return [await driver.probe() for driver in drivers]
 
 
 def port_is_free(address: str, port: int) -> bool:
