@@ -8,6 +8,7 @@ from sim_hub import SimHub
 from sim_sites import OUTSIDE
 
 from hanse.drivers.fake.net import Denied, Lost, Net, Refused, Reply, Request
+from hanse.model.replica.observation import RouteState
 
 PATIENCE_SECONDS = 90.0
 
@@ -35,6 +36,7 @@ class Client:
         self._net = net
         self._random = random
         self._stopping = False
+        self._route: RouteState | None = None
 
     def stop(self) -> None:
         """End after the request under way."""
@@ -68,7 +70,7 @@ class Client:
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.log.requests += 1
-        route = self._hub.route()
+        route = self._route = self._hub.route() or self._route
         assert route is not None, "a running application has its endpoint"
         try:
             asked = self._net.ask(OUTSIDE, (route.address, route.port), request)

@@ -190,15 +190,15 @@ def play(seed: int, *, faults: bool = True) -> Told:
     """One run. Raises whatever breaks it."""
     loop = WatchedLoop()
 
-    async def whole() -> Told:
-        world = World(seed, loop)
-        try:
-            return await scenario(world, faults=faults)
-        finally:
-            loop.watch = lambda: None
-            await world.end()
+    async def make() -> World:
+        return World(seed, loop)
 
     try:
-        return loop.run_until_complete(whole())
+        world = loop.run_until_complete(make())
+        try:
+            return loop.run_until_complete(scenario(world, faults=faults))
+        finally:
+            loop.watch = lambda: None
+            loop.run_until_complete(world.end())
     finally:
         loop.close()

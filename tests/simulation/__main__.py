@@ -1,4 +1,4 @@
-"""`python -m tests.simulation SEED [--calm]` replays a seed; `SEED-SEED` plays a range, prints what breaks."""
+"""`python -m tests.simulation SEED [--calm]` replays a seed; `A-B` plays a range, prints what breaks."""
 
 import sys
 from pathlib import Path

@@ -191,7 +191,7 @@ def test_target_never_writes_that_it_serves_without_a_relinquishment():
 
 def test_an_old_ticket_never_makes_a_restarted_target_serve():
     state, actions = advance(TargetCutOver(TICKET), ev.Restarted(serving=True))
-    assert (state.phase, actions) == ("aborted", (act.KeepFollowing(),))
+    assert (state.phase, actions) == ("aborted", ())
     done, _ = walk(TargetCutOver(TICKET), TARGET_WAY)
     assert advance(done, ev.Restarted(serving=True)) == (done, ())
 

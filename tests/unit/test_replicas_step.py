@@ -38,7 +38,7 @@ def test_bucket_moves_by_one_ticket_and_its_source_follows_backwards():
     binding = order_at(world, TWO, WEB).bindings[0]
     assert binding.upstream.stream.peer.site == THREE
     assert binding.upstream.epoch == 2
-    assert binding.sealed_credential == f"sealed by {ONE} for web@{TWO}"
+    assert binding.sealed_credential == f"sealed by {THREE} for web@{TWO}"
 
 
 def test_consumers_know_the_target_before_the_ticket_is_out():

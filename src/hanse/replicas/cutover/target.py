@@ -111,7 +111,9 @@ def _free(state: TargetCutOver, event: TargetEvent) -> Next:
 
 
 def _abort(state: TargetCutOver, reason: str) -> Next:
-    return replace(state, phase="aborted", reason=reason), (KeepFollowing(),)
+    """Put back what was prepared. Where nothing was, this replica may long serve by a later ticket."""
+    off = replace(state, phase="aborted", reason=reason)
+    return off, () if state.phase == "accepted" else (KeepFollowing(),)
 
 
 def _bound(state: TargetCutOver, event: TargetEvent) -> Next:
@@ -179,7 +181,5 @@ def _off(state: TargetCutOver, event: TargetEvent) -> Next:
     match event:
         case PrepareAsked() | CatchUpAsked():
             return state, (Refuse("ticket-aborted", state.reason),)
-        case Restarted():
-            return state, (KeepFollowing(),)
         case _:
             return state, ()

@@ -62,7 +62,7 @@ def _standby_order(case: Case, primary: SiteId, follower: SiteId) -> ReplicaOrde
     current = case.view.replica(follower).order
     credential = state.sealed_credentials.get(f"follower@{follower}", "") if state is not None else ""
     if current is not None and (current.role, current.epoch) == (STANDBY, epoch):
-        credential = current.sealed_follow_credential or credential
+        credential = credential or current.sealed_follow_credential
     return role_order(case, STANDBY, epoch).model_copy(
         update={
             "follow": state.followers if state is not None else None,

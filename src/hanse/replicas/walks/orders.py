@@ -52,11 +52,25 @@ def with_grants(order: ReplicaOrder, add: Iterable[Grant] = (), remove: Iterable
 
 
 def with_upstreams(
-    order: ReplicaOrder, component: str, *, active: Upstream | None, prepared: Upstream | None
+    order: ReplicaOrder,
+    component: str,
+    *,
+    active: Upstream | None,
+    prepared: Upstream | None,
+    credential: str = "",
 ) -> ReplicaOrder:
-    """A consumer's order with the binding to `component` pointing elsewhere; its credential stays."""
+    """A consumer's order with the binding to `component` pointing elsewhere.
+
+    Its credential stays, except where the new primary has sealed it anew.
+    """
     bindings = tuple(
-        binding.model_copy(update={"upstream": active or binding.upstream, "standby_upstream": prepared})
+        binding.model_copy(
+            update={
+                "upstream": active or binding.upstream,
+                "standby_upstream": prepared,
+                "sealed_credential": credential or binding.sealed_credential,
+            }
+        )
         if binding.component == component
         else binding
         for binding in order.bindings

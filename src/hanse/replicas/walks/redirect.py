@@ -39,7 +39,13 @@ def _all(case: Case, *, active: Upstream | None, prepared: Upstream | None) -> C
             order = replica.order
             if order is None:
                 continue
-            wanted = with_upstreams(order, case.operation.key.component, active=active, prepared=prepared)
+            wanted = with_upstreams(
+                order,
+                case.operation.key.component,
+                active=active,
+                prepared=prepared,
+                credential=_sealed(case, consumer.key.component, site) if active is not None else "",
+            )
             checks.append(_told(site, wanted if wanted != order else None, replica.told, case.now))
     endpoint = case.view.endpoint
     if endpoint is not None and endpoint.order is not None and endpoint.order.upstream is not None:
@@ -48,6 +54,12 @@ def _all(case: Case, *, active: Upstream | None, prepared: Upstream | None) -> C
             _told(endpoint.site, route if route != endpoint.order else None, endpoint.told, case.now)
         )
     return first(*checks)
+
+
+def _sealed(case: Case, consumer: str, site: SiteId) -> str:
+    """The consumer's credential as the target sealed it: handed over, or new if that was lost."""
+    state = case.view.replica(case.operation.target).state
+    return state.sealed_credentials.get(f"{consumer}@{site}", "") if state is not None else ""
 
 
 def _told(site: SiteId, changed: AnyOrder | None, told: Told, now: Moment) -> Check:
