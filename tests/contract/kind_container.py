@@ -91,7 +91,7 @@ class ContainerKind:
         folder = self.artifacts = Folder(directory.parent / "artifacts")
         self._digest = folder.add(pack(directory.parent / "rootfs.tar"))
         network = ContainerNetwork(directory / "networks")
-        return ContainerDriver(site, directory, network, folder, start_seconds=10)
+        return ContainerDriver(site, directory, network, folder, start_seconds=60)
 
     async def end(self, driver: ContainerDriver) -> None:
         for record in driver._records.all().values():

@@ -14,12 +14,13 @@ from hanse.ports import Permanent
 pytestmark = pytest.mark.real
 MIB = 2**20
 CPU = ("cpu.cfs_quota_us", "cpu.max")
-FOREVER = "sleep 1000"
+SERVE = "exec httpd -f -p 80 -h /www"
+"""A port that opens says that the script before it is done."""
 
 
 async def said(bench, key, script, **changes):
-    """Run a script that goes on; return what it wrote."""
-    await bench.run(key, "sh", "-c", f"{script}; {FOREVER}", **changes)
+    """Run a script, then serve; return what it wrote."""
+    await bench.run(key, "sh", "-c", f"{script}; {SERVE}", port=80, **changes)
     return await bench.driver.logs(key, 50)
 
 
@@ -107,14 +108,16 @@ async def test_limits_stand_in_the_cgroup(containers, key):
 
 async def test_a_program_that_takes_too_much_memory_is_ended_in_words(containers, key):
     with pytest.raises(Permanent) as caught:
-        await containers.run(key, "sh", "-c", "x=$(head -c 200000000 /dev/zero | tr '\\0' a); echo $x")
+        await containers.run(
+            key, "sh", "-c", "x=$(head -c 200000000 /dev/zero | tr '\\0' a); echo $x", port=80
+        )
     assert caught.value.code == "container-does-not-start"
     assert "64 MiB of memory" in caught.value.message or "exit code 137" in caught.value.message
 
 
 async def test_a_dying_program_leaves_its_last_words(containers, key):
     with pytest.raises(Permanent) as caught:
-        await containers.run(key, "sh", "-c", "for i in $(seq 30); do echo line $i; done; exit 7")
+        await containers.run(key, "sh", "-c", "for i in $(seq 30); do echo line $i; done; exit 7", port=80)
     assert caught.value.code == "container-does-not-start"
     assert "exit code 7" in caught.value.message
     assert len(caught.value.detail.splitlines()) <= 20
@@ -123,7 +126,7 @@ async def test_a_dying_program_leaves_its_last_words(containers, key):
 
 async def test_a_program_that_is_not_in_the_image_is_named(containers, key):
     with pytest.raises(Permanent) as caught:
-        await containers.run(key, "no-such-program")
+        await containers.run(key, "no-such-program", port=80)
     assert caught.value.code == "container-does-not-start"
     assert "no-such-program cannot be run in this image: No such file" in caught.value.message
 
@@ -137,12 +140,14 @@ async def test_a_program_that_listens_on_no_port_is_told(containers, key):
 
 
 async def test_over_its_disk_a_container_is_stopped_until_it_gets_more(containers, key):
-    await containers.run(key, "sh", "-c", f"dd if=/dev/zero of=/tmp/big bs=1M count=24; {FOREVER}")
+    await containers.run(key, "sh", "-c", f"dd if=/dev/zero of=/tmp/big bs=1M count=24; {SERVE}", port=80)
     held = await containers.driver.look(key)
     assert (held.alive, "MiB" in held.detail) == (False, True)
     for _ in range(2):
         with pytest.raises(Permanent) as caught:
-            await containers.run(key, "sh", "-c", f"dd if=/dev/zero of=/tmp/big bs=1M count=24; {FOREVER}")
+            await containers.run(
+                key, "sh", "-c", f"dd if=/dev/zero of=/tmp/big bs=1M count=24; {SERVE}", port=80
+            )
         assert caught.value.code == "over-quota"
     assert not (await containers.kind.inspect(containers.driver, key)).running
     await containers.run(key, "sleep", "1000", size=Size(memory_bytes=64 * MIB, disk_bytes=64 * MIB))

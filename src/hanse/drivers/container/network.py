@@ -208,7 +208,7 @@ async def _ip(what: str) -> list[dict[str, Any]]:
 
 
 async def _must(*argv: str) -> Finished:
-    finished = await run(*argv, timeout_seconds=10)
+    finished = await run(*argv, timeout_seconds=30)
     if finished.code:
         raise _failed(finished)
     return finished
