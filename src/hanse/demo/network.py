@@ -55,6 +55,10 @@ class Network:
         """A site's network namespace."""
         return f"hanse{self.number}s{index}"
 
+    def has_namespace(self, index: int) -> bool:
+        """The site's network stands."""
+        return Path("/run/netns", self.namespace(index)).exists()
+
     def inside(self, index: int) -> tuple[str, ...]:
         """Command prefix that runs the rest at a site. Unlike `ip netns exec` it leaves /sys alone."""
         return ("nsenter", f"--net=/run/netns/{self.namespace(index)}", "--")
@@ -90,7 +94,19 @@ class Network:
     def remove(self, sites: int) -> None:
         """Take all of it away; what is not there is no error."""
         for index in range(1, sites + 1):
-            if Path("/run/netns", self.namespace(index)).exists():
+            if self.has_namespace(index):
                 run("ip", "netns", "delete", self.namespace(index))
         if Path("/sys/class/net", self.bridge).exists():
             run("ip", "link", "delete", self.bridge)
+
+
+def unmount_below(directory: Path) -> None:
+    """Take away what is mounted in a directory, or from it elsewhere; the last mounted first."""
+    inside = f"{directory}/"
+    places = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        root, place = line.split()[3:5]
+        if f"{place}/".startswith(inside) or f"{root}/".startswith(inside):
+            places.append(place)
+    for place in reversed(places):
+        run("umount", "--lazy", place)

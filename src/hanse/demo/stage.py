@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hanse.demo.network import Network, SceneryError
+from hanse.demo.network import Network, SceneryError, unmount_below
 from hanse.demo.scenery import COMPANIES, site_file
 
 STARTED_SECONDS = 40
@@ -147,16 +147,28 @@ class Stage:
             time.sleep(0.2)
 
     def strike(self) -> None:
-        """End every process of this demo, by its identity, and take everything away."""
+        """End every process of this demo, by its identity, and take everything away.
+
+        Raises SceneryError, and keeps the directory, if a site cannot be stopped for certain.
+        """
         for index, company in enumerate(COMPANIES, 1):
-            place = self.site_directory(index)
             end(self.directory / f"{company.provider}.pid")
-            if place.exists() and Path("/run/netns", self.network.namespace(index)).exists():
-                inside = (*self.network.inside(index), sys.executable, "-m", "hanse", "site", "stop")
-                subprocess.run([*inside, "--dir", str(place)], capture_output=True, check=False, timeout=120)
+            self._stop_site(index)
         end(self.directory / "hub.pid")
         self.network.remove(len(COMPANIES))
+        unmount_below(self.directory)
         shutil.rmtree(self.directory)
+
+    def _stop_site(self, index: int) -> None:
+        place = self.site_directory(index)
+        if not (place / "hub.json").exists():
+            return
+        inside = self.network.inside(index) if self.network.has_namespace(index) else ()
+        command = [*inside, sys.executable, "-m", "hanse", "site", "stop", "--erase", "--dir", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        if done.returncode:
+            words = f"{done.stdout}{done.stderr}".strip()
+            raise SceneryError(f"the site in {place} could not be stopped: {words}. Then: hanse demo down")
 
 
 def identity(pid: int) -> str:
