@@ -51,7 +51,7 @@ class Client:
                 await self._put(name, value)
             else:
                 await self._get(name)
-            await asyncio.sleep(self._random.uniform(0.05, 0.4))
+            await asyncio.sleep(self._random.uniform(0.05, 0.6))
 
     async def _put(self, name: str, value: int) -> None:
         self.log.tried[name] = value

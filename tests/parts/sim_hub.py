@@ -73,7 +73,7 @@ class MortalStore:
 
 
 class SimHub:
-    """Runs the engine whenever something is new, and every half second."""
+    """Runs the engine whenever something is new, and every second."""
 
     def __init__(self, random: Random, sites: Sequence[str]) -> None:
         self.random = random
@@ -104,7 +104,7 @@ class SimHub:
                 await self.die()
             self._bell.clear()
             try:
-                await asyncio.wait_for(self._bell.wait(), 0.5)
+                await asyncio.wait_for(self._bell.wait(), 1.0)
             except TimeoutError:
                 continue
 

@@ -42,15 +42,16 @@ class World:
         self.loop = loop
         self.weather = Weather(self.random)
         self.history = History()
+        self._failed: list[asyncio.Task[Any]] = []
         net = Net(SimClock(), self.weather.delay, self.weather.reachable)
         self.hub = SimHub(self.random, SITES)
         self.sites = {name: SimSite(name, self.hub, self.weather, net, self.history) for name in SITES}
         for site in self.sites.values():
             site.neighbours = self.sites
+            site.fallen = self._failed
         self.clients = [Client(f"client{n}", self.hub, net, self.random) for n in range(2)]
         self.oracle = Oracle(self.sites, self.history)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._failed: list[asyncio.Task[Any]] = []
         self.writing: list[asyncio.Task[Any]] = []
         loop.watch = self._watch
 
@@ -58,6 +59,7 @@ class World:
         self.oracle.look()
         for task in self._failed:
             task.result()
+            raise AssertionError(f"{task.get_name()} ended by itself")
 
     def do(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Beside everything else; its failure is the run's."""

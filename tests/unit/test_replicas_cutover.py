@@ -283,23 +283,23 @@ def test_no_soup_of_events_makes_both_sides_serve(seed):
     relinquished = serving = False
     for _ in range(60):
         event = random.choice([*SOUP_SOURCE, ev.Restarted(relinquished=relinquished)])
-        source, todo = advance(source, event)
-        while todo:
-            assert not (relinquished and any(isinstance(one, act.Resume) for one in todo))
+        source, due = advance(source, event)
+        while due:
+            assert not (relinquished and any(isinstance(one, act.Resume) for one in due))
             again: list[object] = []
-            if any(isinstance(one, act.WriteRelinquishment) for one in todo) and random.random() < 0.7:
+            if any(isinstance(one, act.WriteRelinquishment) for one in due) and random.random() < 0.7:
                 relinquished = random.random() < 0.7 or relinquished
                 again = [ev.RelinquishmentWritten() if relinquished else ev.Failed("unsure")]
-            if any(isinstance(one, act.ReadJournal) for one in todo):
+            if any(isinstance(one, act.ReadJournal) for one in due):
                 again = [ev.Restarted(relinquished=relinquished)]
-            todo = ()
+            due = ()
             for one in again:
                 source, more = advance(source, one)
-                todo += more
+                due += more
         choices = [*SOUP_TARGET, ev.Restarted(serving=serving)]
         choices += [ev.Relinquished("p")] * 3 if relinquished else [ev.AbortTold("off")]
-        target, todo_target = advance(target, random.choice(choices))
-        for one in todo_target:
+        target, due_target = advance(target, random.choice(choices))
+        for one in due_target:
             if isinstance(one, act.WriteServing):
                 assert relinquished
                 serving = True

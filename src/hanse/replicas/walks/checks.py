@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from hanse.model.replica.observation import Progress
 from hanse.model.replica.order import ReplicaOrder, RouteOrder
+from hanse.model.replica.role import ReplicaRole
 from hanse.model.shape import Moment, SiteId
 from hanse.replicas.outcome import AnyOrder
 from hanse.replicas.view import EndpointView, ReplicaView, Told
@@ -24,7 +25,8 @@ def holds(replica: ReplicaView, site: SiteId, wanted: ReplicaOrder) -> Check:
     state = replica.state
     if not replica.told.is_answered or state is None or state.role is not wanted.role:
         return Check(why=f"{site} has not said yet that it is {doing}")
-    if state.epoch < wanted.epoch or not state.ready:
+    behind = state.epoch < wanted.epoch and wanted.role is not ReplicaRole.ABSENT
+    if behind or not state.ready:
         return Check(why=f"{site} is becoming {doing}{_progress(state.progress)}")
     return SATISFIED
 
