@@ -1,6 +1,7 @@
 """The life of an application by commands: against a hub behind real TLS, with played sites."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,16 @@ def test_nothing_is_moved_without_a_yes(shop, hanse, monkeypatch, tmp_path):
     with (tmp_path / "empty").open() as nobody:
         monkeypatch.setattr("sys.stdin", nobody)
         assert "--yes" in hanse("move", "shop/files", "--to", "cedar", code=1)
+
+
+def test_erasing_now_is_asked_twice_and_a_no_changes_nothing(shop, hanse, monkeypatch):
+    terminal, person = os.openpty()
+    os.write(terminal, b"y\nn\n")
+    with os.fdopen(person) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert "Nobody can bring it back. [y/N]" in hanse("retire", "shop", "--erase-now", code=1)
+    os.close(terminal)
+    assert "shop: running" in hanse("status", "shop")
 
 
 def test_an_operation_that_is_over_cannot_be_aborted(shop, hanse):

@@ -36,6 +36,6 @@ def application_name(text: str) -> str:
     if component is not None:
         raise Permanent(
             "name-malformed",
-            f"{text!r} names one component; this is about an application whole: {application}.",
+            f"{text!r} names one component, this is about an application whole: {application}.",
         )
     return application

@@ -61,76 +61,98 @@ class Line:
         return reader, writer
 
 
-async def serve(
-    line: Line,
-    port: int,
-    *,
-    look_again: Callable[[], Mapping[str, Any] | None],
-    ready: Callable[[str, int], None],
-) -> None:
-    """Until SIGINT or SIGTERM, which raise KeyboardInterrupt. `look_again` may block.
+class LocalPort:
+    """A port of this machine that leads to a stream. `look_again` tells where it is now; it may block."""
 
-    Raises Permanent(`no-reach`) at once if the first try fails for some seconds, Permanent(`port-taken`).
-    """
-    looking, stop = asyncio.Lock(), asyncio.Event()
+    def __init__(self, line: Line, look_again: Callable[[], Mapping[str, Any] | None]) -> None:
+        self._line = line
+        self._look_again = look_again
+        self._looking = asyncio.Lock()
+        self._stop = asyncio.Event()
+        self._open: set[asyncio.Task[None]] = set()
 
-    async def patient() -> Streams:
-        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    async def serve(self, port: int, ready: Callable[[str, int], None]) -> None:
+        """Until SIGINT or SIGTERM; `ready` hears address and port.
+
+        Raises Permanent(`no-reach`) if the first try fails for some seconds, Permanent(`port-taken`).
+        """
+        _, probe = await self._dial()
+        await _abort(probe)
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, self._stop.set)
+        try:
+            server = await asyncio.start_server(self._accept, "127.0.0.1", port)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise Permanent(
+                "port-taken",
+                f"port {port} of this machine cannot be used: {why}. Choose another with --port.",
+            ) from error
+        async with server:
+            ready(*server.sockets[0].getsockname()[:2])
+            await self._stop.wait()
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._lead((reader, writer)))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _lead(self, here: Streams) -> None:
+        try:
+            with suppress(Permanent, OSError):
+                await _splice(here, await self._dial())
+        finally:
+            await _abort(here[1])
+
+    async def _dial(self) -> Streams:
+        """Patiently: the component may be between two sites."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_SECONDS
         while True:
             try:
-                return await line.dial()
+                return await self._line.dial()
             except Permanent:
-                if asyncio.get_running_loop().time() > deadline:
+                if loop.time() > deadline:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
-            async with looking:
+            async with self._looking:
                 with suppress(Permanent, Temporary):
-                    stream = await asyncio.to_thread(look_again)
+                    stream = await asyncio.to_thread(self._look_again)
                     if stream is not None:
-                        line.point_to(stream)
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(Permanent, OSError):
-            await _splice((reader, writer), await patient())
-        writer.transport.abort()
-
-    _, probe = await patient()
-    probe.transport.abort()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(each, stop.set)
-    try:
-        server = await asyncio.start_server(one, "127.0.0.1", port)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise Permanent(
-            "port-taken", f"port {port} of this machine cannot be used: {why}. Choose another with --port."
-        ) from error
-    async with server:
-        ready(*server.sockets[0].getsockname()[:2])
-        await stop.wait()
-    raise KeyboardInterrupt
+                        self._line.point_to(stream)
 
 
 async def _splice(here: Streams, there: Streams) -> None:
-    """Bytes both ways until either side ends."""
+    """Bytes both ways until either side ends; what came last is delivered."""
     ways = [
         asyncio.create_task(_pump(here[0], there[1])),
         asyncio.create_task(_pump(there[0], here[1])),
     ]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        here[1].close()
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await here[1].wait_closed()
     finally:
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
-        there[1].transport.abort()
-        here[1].close()
-        with suppress(OSError):
-            await here[1].wait_closed()
+        await _abort(there[1])
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(BLOCK_BYTES):
         writer.write(data)
         await writer.drain()
+
+
+async def _abort(writer: asyncio.StreamWriter) -> None:
+    """Nothing more is sent or read, and the socket is given back."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()

@@ -3,6 +3,7 @@
 import asyncio
 import json as jsonlib
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from hanse.cli.names import split_component
 from hanse.cli.show.operations import failure_lines
 from hanse.cli.show.table import moment
 from hanse.cli.speaking import Json, make_app, say, say_json
-from hanse.cli.splice import Line, serve
+from hanse.cli.splice import Line, LocalPort
 from hanse.ports import Permanent, Temporary
 from hanse.trust.authority import short_lived
 from hanse.trust.keys import make_key, make_sealing_key, private_pem, public_sealing_key, write_private
@@ -74,6 +75,7 @@ def connect(
     if not 0 <= port <= 65535:
         raise Permanent("port-malformed", f"--port {port} is no TCP port. Give 1 to 65535.")
     path = f"/v1/applications/{application}/components/{name}/connections"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _keys() as keys, open_hub() as client:
         asked = {"certificate_pem": keys.certificate_pem, "sealing_key": public_sealing_key(keys.sealing_jwk)}
         opened = client.send("POST", path, asked)
@@ -81,11 +83,11 @@ def connect(
         try:
             found = _ready(client, where, component)
             _serve(client, where, (found, keys), port, as_json=json)
-        except KeyboardInterrupt:
-            say("" if json else f"\nThe way to {component} is closed.")
         finally:
             with suppress(Permanent, Temporary):
                 client.send("DELETE", where)
+    if not json:
+        say(f"\nThe way to {component} is closed.")
     return 0
 
 
@@ -136,7 +138,10 @@ def _serve(
         else:
             say(_words(facts))
 
-    asyncio.run(serve(line, port, look_again=look_again, ready=ready))
+    async def run() -> None:
+        await LocalPort(line, look_again).serve(port, ready)
+
+    asyncio.run(run())
 
 
 def _facts(found: dict[str, Any], keys: _Keys, address: str) -> dict[str, Any]:
