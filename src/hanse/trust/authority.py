@@ -109,8 +109,10 @@ def covers(certificate_pem: str, addresses: Sequence[str]) -> bool:
     """True if a certificate names all these IPs and host names. Raises Permanent."""
     try:
         names = _load(certificate_pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return not addresses
+    except (x509.DuplicateExtension, ValueError) as error:
+        raise _unreadable(error) from error
     return {_alternative(address) for address in addresses} <= set(names.value)
 
 
@@ -182,7 +184,14 @@ def _alternative(address: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(address.strip("[]")))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(address)
+    except ValueError as error:
+        raise Permanent(
+            "address-malformed",
+            f"{address!r} is neither an IP address nor a host name in ASCII. Correct it and start again.",
+        ) from error
 
 
 def _usage(*, certificates: bool) -> x509.KeyUsage:
@@ -205,7 +214,7 @@ def _load(pem: str) -> x509.Certificate:
         raise _unreadable(f"it has {len(data)} bytes, too many")
     try:
         return x509.load_pem_x509_certificate(data)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise _unreadable(error) from error
 
 

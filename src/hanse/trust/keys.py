@@ -22,6 +22,7 @@ from hanse.ports import Permanent
 SiteKey = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
 PEM_LIMIT_BYTES = 64 * 1024
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 def make_key() -> SiteKey:
@@ -40,7 +41,7 @@ def load_key(path: Path) -> SiteKey:
     """The P-256 key in this PEM file. Raises Permanent(`key-unreadable`), OSError."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise _unreadable(str(path), error) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise _unreadable(str(path), "it holds no EC P-256 key")
@@ -74,7 +75,7 @@ def public_key_of(pem: str | bytes) -> PublicKey:
             if b"BEGIN CERTIFICATE" in data
             else serialization.load_pem_public_key(data)
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise _unreadable("the certificate or public key", error) from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise _unreadable("the certificate or public key", "it is not an EC P-256 key")
@@ -98,7 +99,7 @@ def thumbprint_of_der(certificate: bytes) -> str:
     """Thumbprint of the key in a DER certificate, as TLS shows it. Raises Permanent(`key-unreadable`)."""
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise _unreadable("the peer's certificate", error) from error
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
