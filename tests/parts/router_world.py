@@ -90,6 +90,10 @@ class Service:
         self.stored = stored
         self.headers_seen: dict[str, str] = {}
         self.pause_seconds = 0.0
+        self.break_off: dict[str, int] = {}
+        """Method → how many of its requests are read whole and get no answer."""
+        self.arrived: list[tuple[str, str]] = []
+        """(method, body) of every request that was read whole."""
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -104,7 +108,7 @@ class Service:
 
             def do_GET(self) -> None:
                 time.sleep(service.pause_seconds)
-                self._answer(site.name.encode())
+                self.do_any()
 
             def do_PUT(self) -> None:
                 length = left = int(self.headers["Content-Length"])
@@ -112,6 +116,18 @@ class Service:
                     left -= len(self.rfile.read(min(left, 1 << 20)))
                 stored[self.path] = length
                 self._answer(site.name.encode())
+
+            def do_any(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
+                service.arrived.append((self.command, body))
+                left = service.break_off.get(self.command, 0)
+                service.break_off[self.command] = left - 1
+                if left > 0:
+                    self.close_connection = True
+                else:
+                    self._answer(site.name.encode())
+
+            do_POST = do_PATCH = do_MOVE = do_DELETE = do_PROPFIND = do_post = do_FANCY = do_any  # noqa: N815
 
             def log_message(self, *arguments: object) -> None:
                 pass

@@ -57,6 +57,15 @@ defaults
   option redispatch 1
 """
 
+_REPEATABLE = "GET HEAD OPTIONS PUT DELETE PROPFIND MKCOL"
+"""Doing these twice is doing them once (RFC 9110, 9.2.2; RFC 4918); others are sent once at most."""
+
+_BROKEN = (
+    '  http-error status 502 content-type text/plain string "The service broke off without an answer, so '
+    "this request may have been carried out or not. One that could do something twice is not repeated: look what "
+    'is there, then try again.\\n"'
+)
+
 _BUSY = (
     '  http-error status 503 content-type text/plain string "No site answered for this service within '
     '{seconds} seconds: it is moving or its provider is out of reach. Try again.\\n"'
@@ -175,7 +184,8 @@ def _route(route: LocalRoute, files: dict[str, bytes], hold_seconds: int) -> str
             "  timeout http-keep-alive 10s",
         ]
         back += ["  option http-server-close", "  option abortonclose", "  http-reuse never"]
-        back += ["  retry-on conn-failure empty-response", _BUSY.format(seconds=hold_seconds)]
+        back += [f"  http-request disable-l7-retry unless {{ method {_REPEATABLE} }}"]
+        back += ["  retry-on conn-failure empty-response", _BROKEN, _BUSY.format(seconds=hold_seconds)]
     back += [_server(upstream, upstream.name == route.active, files) for upstream in _sorted(route.upstreams)]
     return "\n".join(front + back) + "\n"
 
