@@ -2,7 +2,7 @@
 
 import pytest
 
-from hanse.drivers.contract import Following, Granting
+from hanse.drivers.contract import Following, Foreseeing, Granting
 from hanse.model.replica.role import ReplicaRole
 from hanse.ports import Permanent
 
@@ -32,6 +32,17 @@ async def test_a_kind_with_state_follows_and_grants(source_bench):
     assert isinstance(source_bench.driver, Following)
     assert isinstance(source_bench.driver, Granting)
     assert not source_bench.driver.stateless
+
+
+async def test_a_standby_knows_where_it_will_serve_before_it_serves(target_bench, key):
+    assert isinstance(target_bench.driver, Foreseeing)
+    with pytest.raises(Permanent):
+        await target_bench.driver.will_serve(key)
+    await target_bench.standby(key)
+    foreseen = await target_bench.driver.will_serve(key)
+    assert not await target_bench.answers(key, foreseen)
+    assert await target_bench.primary(key) == foreseen
+    assert await target_bench.answers(key, foreseen)
 
 
 async def test_credentials_are_fresh_named_and_not_shown(source_bench):

@@ -78,6 +78,15 @@ class Move:
         world.order("b/1", self.standby(state, 1, "b/1"))
         await world.ready("b/1", "replica/shop/store/0/live", "standby")
 
+    async def foresee(self) -> None:
+        """Web's connector is told where the store will be found after the move."""
+        source = self.world.said(self.source, "replica/shop/store/0/live")
+        target = self.world.said(self.target, "replica/shop/store/0/live")
+        prepared = Upstream(stream=target.clients, epoch=target.epoch)
+        self.world.order("c/1", web("primary", 1, bindings=(self.binding(source, prepared),)))
+        name = "connector:shop/web/store"
+        await self.world.until(lambda: len(self.world.proxies["c/1"].routes[name].upstreams) == 2)
+
     def grants(self) -> tuple[Grant, ...]:
         """Of web and of both sites as followers."""
         names = ("follower@a/1", "follower@b/1", "web@c/1")

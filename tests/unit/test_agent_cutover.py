@@ -252,3 +252,20 @@ def test_the_dark_time_is_measured_at_both_ends() -> None:
         assert 400 <= move.outcome("b/1").dark_ms <= 3000
 
     play(scenario)
+
+
+def test_no_proxy_is_reloaded_while_clients_wait() -> None:
+    async def scenario(world: World) -> None:
+        move = Move(world)
+        await move.deploy()
+        await move.foresee()
+        world.drivers["b/1"]["bucket"].faults.delay_seconds["catch_up"] = 1.0
+        move.cut_over()
+        proxies = world.proxies
+        await world.until(lambda: not proxies["a/1"].streams[f"{STORE}:clients"].open)
+        before = {site: proxies[site].reloads for site in ("b/1", "c/1")}
+        await world.until(lambda: proxies["c/1"].routes["connector:shop/web/store"].active == "b/1")
+        assert proxies["b/1"].streams[f"{STORE}:clients"].open
+        assert {site: proxies[site].reloads for site in ("b/1", "c/1")} == before
+
+    play(scenario)

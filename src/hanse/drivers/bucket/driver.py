@@ -30,7 +30,7 @@ _PARTS: dict[ReplicaRole, tuple[str, ...]] = {
 
 
 class BucketDriver:
-    """`Driver`, `Following` and `Granting` for buckets, on SeaweedFS and rclone.
+    """`Driver`, `Following`, `Foreseeing` and `Granting` for buckets, on SeaweedFS and rclone.
 
     `directory` is the driver's alone; `address` is an IP address of this machine where the services
     listen; `ports` are theirs (12 a replica).
@@ -82,7 +82,7 @@ class BucketDriver:
         report(Progress(phase="starting"))
         async with self._locks[str(key)]:
             record = await self._hold(key, spec, ReplicaRole.PRIMARY)
-        return Served((self._address, record.ports["clients"]), (self._address, record.ports["followers"]))
+        return self._served(record)
 
     @in_words
     async def standby(self, key: ReplicaKey, spec: ReplicaSpec, report: Report) -> None:
@@ -160,6 +160,11 @@ class BucketDriver:
     async def serve_followers(self, key: ReplicaKey) -> tuple[str, int]:
         """Where followers read from, also while fenced."""
         return self._address, self._there(key).ports["followers"]
+
+    @in_words
+    async def will_serve(self, key: ReplicaKey) -> Served:
+        """What `primary` will return: a replica keeps its ports unless it cannot start with them."""
+        return self._served(self._there(key))
 
     @in_words
     async def grant(self, key: ReplicaKey, credentials: tuple[Credential, ...]) -> None:
@@ -272,6 +277,9 @@ class BucketDriver:
         if record is None:
             raise Permanent("replica-missing", f"Bucket {key} is not at {self._site}.")
         return record
+
+    def _served(self, record: Record) -> Served:
+        return Served((self._address, record.ports["clients"]), (self._address, record.ports["followers"]))
 
     def _service(self, key: ReplicaKey) -> Service:
         return Service(self._shelf.place(key), self._address)

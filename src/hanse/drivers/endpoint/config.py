@@ -62,8 +62,8 @@ _REPEATABLE = "GET HEAD OPTIONS PUT DELETE PROPFIND MKCOL"
 
 _BROKEN = (
     '  http-error status 502 content-type text/plain string "The service broke off without an answer, so '
-    "this request may have been carried out or not. One that could do something twice is not repeated: look what "
-    'is there, then try again.\\n"'
+    "this request may have been carried out or not. One that could do something twice is not repeated: look "
+    'what is there, then try again.\\n"'
 )
 
 _BUSY = (

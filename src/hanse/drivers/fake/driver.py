@@ -111,7 +111,7 @@ class StatelessFake:
 
 
 class StatefulFake(StatelessFake):
-    """Holds roles for a store: follows, fences, asks for credentials."""
+    """Holds roles for a store: follows, fences, foresees, asks for credentials."""
 
     stateless = False
 
@@ -142,6 +142,12 @@ class StatefulFake(StatelessFake):
     async def serve_followers(self, key: ReplicaKey) -> tuple[str, int]:
         """Followers read where clients do."""
         return self.machine.address_of(str(key))
+
+    async def will_serve(self, key: ReplicaKey) -> Served:
+        """Where clients will be served; nothing listens there yet. Raises Permanent(`nothing-to-foresee`)."""
+        async with self.faults.around("will_serve", self._clock):
+            address = self.machine.address_of(self._existing(key, "nothing-to-foresee").name)
+        return Served(clients=address, followers=address)
 
     async def grant(self, key: ReplicaKey, credentials: tuple[Credential, ...]) -> None:
         """Exactly these from now on."""

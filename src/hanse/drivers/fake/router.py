@@ -25,6 +25,15 @@ class Proxy:
     """Requests under way, by stream."""
     cut: dict[str, int] = field(default_factory=dict)
     """Grows each time that a stream's running requests are cut off."""
+    reloads: int = 0
+    """Grows each time that more changes than which gate is open and where a route leads: a real proxy
+    must load its configuration anew for that."""
+
+    def shape(self) -> object:
+        """What only a reload can change."""
+        streams = sorted((replace(one, open=True) for one in self.streams.values()), key=lambda one: one.name)
+        routes = sorted((replace(one, active=None) for one in self.routes.values()), key=lambda one: one.name)
+        return streams, routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +111,10 @@ class FakeRouter:
             if len(set(places)) != len(places):
                 raise Permanent("port-taken", f"two streams or routes want one port at {self.proxy.host}")
             self._leave_all()
+            before = self.proxy.shape()
             self.proxy.streams = {stream.name: stream for stream in streams}
             self.proxy.routes = {route.name: route for route in routes}
+            self.proxy.reloads += self.proxy.shape() != before
             for stream in streams:
                 self.proxy.net.listen((self.proxy.host, stream.port), _Gate(self.proxy, stream.name))
             for route in routes:
