@@ -94,10 +94,6 @@ class ContainerKind:
         return ContainerDriver(site, directory, network, folder, start_seconds=60)
 
     async def end(self, driver: ContainerDriver) -> None:
-        for record in driver._records.all().values():
-            await driver.erase(ReplicaKey.parse(record.key))
-        for application in driver._network.applications():
-            await driver._network.release(application)
         await driver.dispose()
 
     async def answers(self, driver: ContainerDriver, key: ReplicaKey, clients: tuple[str, int]) -> bool:
@@ -132,7 +128,9 @@ class ContainerKind:
 
     def _files(self, driver: ContainerDriver) -> list[str]:
         place = str(driver._directory)
-        mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if place in line]
+        places = (place, str(driver._engine._run_directory))
+        lines = Path("/proc/mounts").read_text().splitlines()
+        mounts = [line for line in lines if any(name in line for name in places)]
         trees = [str(p) for p in driver._directory.rglob("*") if p.is_file()]
         claims = [str(p) for p in Path("/run/hanse/uids").glob("*") if place in p.read_text()]
         runs = [str(driver._engine._run_directory)] if driver._engine._run_directory.exists() else []

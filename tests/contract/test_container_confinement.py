@@ -186,3 +186,33 @@ async def test_nothing_of_the_agents_environment_leaks_in(containers, key, monke
     monkeypatch.setenv("HTTPS_PROXY", "http://leak.example:1")
     monkeypatch.setenv("HANSE_TOKEN", "leak")
     assert "leak" not in await said(containers, ReplicaKey(application="shop", component="nosy"), "env")
+
+
+async def test_a_sites_directory_stays_private_and_works_all_the_same(containers, key):
+    parents = (containers.directory.parent, containers.directory)
+    containers.directory.mkdir(exist_ok=True)
+    for parent in parents:
+        parent.chmod(0o700)
+    await containers.primary(key)
+    await containers.driver.fence(key)
+    await containers.primary(key)
+    assert [parent.stat().st_mode & 0o777 for parent in parents] == [0o700, 0o700]
+
+
+async def test_a_site_that_leaves_takes_everything_along(containers, key, other_key):
+    await containers.primary(key)
+    await containers.standby(other_key)
+    await containers.driver.prepare_network("bank")
+    for _ in range(2):
+        await containers.driver.dispose()
+        assert await containers.leftovers() == []
+
+
+async def test_an_engine_whose_directory_was_removed_is_swept_away(containers, second_site, key):
+    await second_site.primary(key)
+    engine = second_site.driver._engine
+    await second_site.driver.fence(key)
+    await engine._unmount(engine._place / "root")
+    subprocess.run(["rm", "-rf", second_site.directory / "engine"], check=True)  # noqa: ASYNC221
+    await containers.standby(key)
+    assert not engine._run_directory.exists()

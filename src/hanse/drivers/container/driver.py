@@ -155,9 +155,20 @@ class ContainerDriver:
         return blacked_out(await self._engine.logs(name, lines), names, container.environment)
 
     async def dispose(self) -> None:
-        """Remove the engine with all that is in it, scratch and images: a site that leaves."""
+        """Leave nothing of this site: what runs is killed, engine, images, networks and records go.
+
+        Call it before the site's directory is removed. May be repeated.
+        """
+        async with self._whole:
+            await self._remove_engine()
+            for application in self._network.applications():
+                await self._network.release(application)
+            for name in self._records.all():
+                self._records.delete(name)
+
+    async def _remove_engine(self) -> None:
         await self._engine.dispose()
-        await remove_tree(*(self._directory / tree for tree in ("images", "scratch")))
+        await remove_tree(self._directory / "images")
 
     async def _have(self, key: ReplicaKey, spec: ContainerSpec, report: Report) -> tuple[Record, Image]:
         """A record before anything else exists of a replica, so that `erase` always finds it all."""
@@ -184,7 +195,7 @@ class ContainerDriver:
             name=self.name(key),
             key=str(key),
             uid_base=record.uid_base,
-            scratch=self._scratch(self.name(key)),
+            scratch=self._engine.scratch(self.name(key)),
             address=address,
             gateway=gateway,
         )
@@ -228,7 +239,7 @@ class ContainerDriver:
             if key.application not in {kept.application for kept in others.values()}:
                 await self._network.release(key.application)
             if not others:
-                await self.dispose()
+                await self._remove_engine()
             self._records.delete(name)
             return freed
 
@@ -236,16 +247,13 @@ class ContainerDriver:
         async with self._whole:
             await self._images.keep_only({kept.image for kept in self._records.all().values()})
 
-    def _scratch(self, name: str) -> Path:
-        return self._directory / "scratch" / name
-
     async def _wipe(self, name: str) -> None:
-        await remove_tree(self._scratch(name))
+        await remove_tree(self._engine.scratch(name))
 
     async def _written_bytes(self, name: str, container: Container | None) -> int:
         """What the program wrote: its scratch and its log, as blocks on disk."""
         log = (Path(container.log_file),) if container and container.log_file else ()
-        return await disk_bytes(self._scratch(name), *log)
+        return await disk_bytes(self._engine.scratch(name), *log)
 
 
 def _container_spec(key: ReplicaKey, spec: ReplicaSpec) -> ContainerSpec:

@@ -4,6 +4,7 @@ Several engines live on one machine without knowing each other. What traps there
 setting is as it is, stands in docs/decisions/ (container engine and network).
 """
 
+import asyncio
 import hashlib
 import json
 import resource
@@ -65,6 +66,10 @@ class Engine:
         self._directory = directory
         mark = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
         self._run_directory = RUN_DIRECTORY / mark
+        self._place = self._run_directory / "engine"
+        """Where podman sees `directory`, by a bind mount: a container's own uids must be able to pass every
+        parent of its root, and those of a site's directory are private (podman would open them)."""
+        self._preparing = asyncio.Lock()
 
     @property
     def exists(self) -> bool:
@@ -73,23 +78,30 @@ class Engine:
 
     def secret_file(self, name: str) -> Path:
         """Where a file may stand for a moment that only root reads."""
-        self._prepare()
         return self._directory / "tmp" / name
+
+    def scratch(self, name: str) -> Path:
+        """The directory that becomes a container's /tmp."""
+        return self._directory / "scratch" / name
+
+    def as_seen(self, path: Path) -> Path:
+        """A path below this engine's directory as podman is told of it."""
+        return self._place / path.relative_to(self._directory)
 
     async def ask(
         self, *words: str, timeout_seconds: float = 60.0, environment: Mapping[str, str] | None = None
     ) -> Finished:
         """One podman command, whatever its outcome. Raises Permanent(`disk-full`) on a full disk."""
-        self._prepare()
+        await self._prepare()
         finished = await run(
             *self._command(),
             *words,
             timeout_seconds=timeout_seconds,
             environment={
                 **(environment or {}),
-                "CONTAINERS_CONF": str(self._directory / "containers.conf"),
-                "TMPDIR": str(self._directory / "tmp"),
-                "HOME": str(self._directory),
+                "CONTAINERS_CONF": str(self._place / "containers.conf"),
+                "TMPDIR": str(self._place / "tmp"),
+                "HOME": str(self._place),
             },
         )
         if finished.code and "no space left on device" in finished.complaint.lower():
@@ -126,7 +138,7 @@ class Engine:
         words = ("rm", "--force", "--time", "10", name)
         if (await self.ask(*words, timeout_seconds=40)).code:
             # An interrupted start can leave mounts that podman no longer knows of.
-            await self._unmount(self._directory / "root" / "overlay-containers" / container.identity)
+            await self._unmount(self._place / "root" / "overlay-containers" / container.identity)
             await self.call(*words, timeout_seconds=40)
 
     async def names(self) -> list[str]:
@@ -154,24 +166,48 @@ class Engine:
     def _command(self) -> tuple[str, ...]:
         return (
             "podman",
-            "--root", str(self._directory / "root"),
+            "--root", str(self._place / "root"),
             "--runroot", str(self._run_directory / "run"),
             "--tmpdir", str(self._run_directory / "tmp"),
-            "--network-config-dir", str(self._directory / "networks"),
+            "--network-config-dir", str(self._place / "networks"),
         )  # fmt: skip
 
-    def _prepare(self) -> None:
-        configuration = self._directory / "containers.conf"
-        self._run_directory.mkdir(parents=True, exist_ok=True, mode=0o711)
-        if configuration.exists():
-            return
-        (self._directory / "tmp").mkdir(parents=True, exist_ok=True)
-        self._directory.chmod(0o700)
+    async def _prepare(self) -> None:
+        async with self._preparing:
+            self._place.mkdir(parents=True, exist_ok=True)
+            for parent in (RUN_DIRECTORY, self._run_directory):
+                parent.chmod(0o711)
+            if not (self._directory / "containers.conf").exists():
+                await self._sweep()
+                self._configure()
+            if str(self._place) not in _mounts_below(self._run_directory):
+                for words in (("--bind", str(self._directory)), ("--make-private",)):
+                    mounted = await run("mount", *words, str(self._place))
+                    if mounted.code:
+                        raise Temporary("engine-failed", f"podman's place: {mounted.last_line}", 2.0)
+
+    async def _sweep(self) -> None:
+        """Let go of engines whose site's directory somebody removed."""
+        for run_directory in _deserted():
+            await self._unmount(run_directory)
+            await remove_tree(run_directory)
+
+    def _configure(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.chmod(0o711)
+        for name in ("tmp", "scratch"):
+            (self._directory / name).mkdir(exist_ok=True)
+        (self._directory / "tmp").chmod(0o700)
         text = _CONFIGURATION.format(
             files=_limit(resource.RLIMIT_NOFILE, _OPEN_FILES),
             processes=_limit(resource.RLIMIT_NPROC, _PROCESSES),
         )
-        write_file(configuration, text.encode())
+        write_file(self._directory / "containers.conf", text.encode())
+
+
+def _deserted() -> list[Path]:
+    """Run-time directories of engines whose storage no longer has a name."""
+    return [place.parent for place in RUN_DIRECTORY.glob("*/engine") if place.stat().st_nlink == 0]
 
 
 def _limit(which: int, wanted: int) -> int:

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hanse.drivers.container.engine import Container, Engine
@@ -86,13 +86,16 @@ class Launch:
         write_file(file, environment_text(self.program).encode(), mode=0o600)
         try:
             finished = await self.engine.ask(
-                *create_words(self.program, self.confinement, file),
+                *create_words(self.program, self._as_podman_sees_it(), file),
                 environment=environment_beside(self.program),
             )
         finally:
             file.unlink(missing_ok=True)
         if finished.code and "already in use" not in finished.complaint:
             raise self._does_not_start(f"podman cannot make it: {finished.last_line}", "")
+
+    def _as_podman_sees_it(self) -> Confinement:
+        return replace(self.confinement, scratch=self.engine.as_seen(self.confinement.scratch))
 
     async def _initialise(self) -> None:
         container = await self.engine.inspect(self.confinement.name)
