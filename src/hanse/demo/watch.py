@@ -5,11 +5,14 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hanse.demo.clients import Client
 from hanse.demo.verdict import Seen, acknowledged, lines_of, seen
+
+FETCHERS = 6
 
 
 @dataclass
@@ -71,6 +74,13 @@ class Watch:
 
 def fetch_different(url: str, expected: dict[str, str]) -> tuple[int, int]:
     """(absent, different) among the expected objects, each fetched and hashed."""
+    shares = [dict(list(expected.items())[start::FETCHERS]) for start in range(FETCHERS)]
+    with ThreadPoolExecutor(FETCHERS) as pool:
+        counts = list(pool.map(lambda share: _fetch_share(url, share), shares))
+    return sum(absent for absent, _ in counts), sum(different for _, different in counts)
+
+
+def _fetch_share(url: str, expected: dict[str, str]) -> tuple[int, int]:
     client, absent, different = Client(url), 0, 0
     for name, digest in expected.items():
         status, content = client.request("GET", name)
