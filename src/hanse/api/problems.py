@@ -52,6 +52,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "plan-too-old": (422, "The plan is too old"),
     "plan-unknown": (404, "No such plan"),
     "plan-without-solution": (422, "Nothing to buy"),
+    "plan-wrong": (500, "The hub made a wrong plan"),
     "provider-unknown": (422, "No such provider"),
     "query-unreadable": (422, "The condition cannot be read"),
     "quota-full": (507, "No room for more images"),

@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from hanse.hub.records import OrderedRecord, ReplyRecord, load, pair_key, save
+from hanse.matching.planner import match
+from hanse.model.application.requirement import Mandate
 from hanse.model.market.offer import Catalogue, SiteStatement
+from hanse.model.market.plan import NoSolution, Plan
 from hanse.model.replica.instruction import Generation, Instruction
 from hanse.model.replica.order import Order, subject_of
 from hanse.model.shape import Digest, Shape, canonical_bytes
@@ -84,6 +87,16 @@ class ReplyKey:
     status: int
 
 
+class Match(Protocol):
+    """The planner, as `hanse.matching.planner.match` is."""
+
+    def __call__(
+        self, mandate: Mandate, catalogue: Catalogue, *, market: Literal["bookable", "all"]
+    ) -> Plan | NoSolution:
+        """The cheapest plan, or why there is none. Pure."""
+        ...
+
+
 def _nobody(_sites: Sequence[str]) -> None:
     """Wakes nobody: a simulation looks by itself."""
 
@@ -110,6 +123,8 @@ class Hub:
     reply: ReplyKey | None = None
     hold_seconds: float = 120.0
     """How long sites have to confirm a purchase."""
+    match: Match = match
+    """Makes plans; `planning.verified` judges each of them."""
 
     def answering(self, reply: ReplyKey | None) -> "Hub":
         """The same hub; the next command keeps its answer under this key, in its transaction."""

@@ -78,7 +78,7 @@ def move(hub: Hub, name: str, request: MoveRequest) -> Moves:
 
     Raises Permanent(`application-unknown`, `application-busy`, `application-not-running`,
     `component-unknown`, `site-unknown`, `provider-unknown`, `same-site`, `no-way-back`, `nothing-to-move`,
-    `no-reach`, `move-impossible`).
+    `no-reach`, `move-impossible`, `plan-wrong`).
     """
     with hub.look() as tx:
         seen = require_idle(tx, name, WHAT, besides=DROPS)

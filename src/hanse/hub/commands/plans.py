@@ -3,8 +3,8 @@
 from hanse.hub.context import Hub
 from hanse.hub.planning.market import current_catalogue
 from hanse.hub.planning.reading import understand
+from hanse.hub.planning.verified import make_verified
 from hanse.hub.records import PlanRecord, save
-from hanse.matching.planner import match
 from hanse.model.market.plan import NoSolution, Plan
 from hanse.model.shape import Shape
 from hanse.ports import Permanent
@@ -23,7 +23,10 @@ class Planned(Shape):
 
 
 def make_plan(hub: Hub, text: str, *, market: bool = False) -> Planned:
-    """Match an application file. Raises `FileErrors`, Permanent(`file-too-large`). Buys nothing."""
+    """Match an application file. Raises `FileErrors`, Permanent(`file-too-large`, `plan-wrong`).
+
+    Buys nothing.
+    """
     if len(text) > FILE_MAX_CHARS:
         raise Permanent(
             "file-too-large",
@@ -32,8 +35,8 @@ def make_plan(hub: Hub, text: str, *, market: bool = False) -> Planned:
         )
     catalogue = current_catalogue(hub)
     application, mandate = understand(text, catalogue)
-    everything = match(mandate, catalogue, market="all")
-    plan = everything if market else match(mandate, catalogue, market="bookable")
+    everything = make_verified(hub, mandate, catalogue, market="all")
+    plan = everything if market else make_verified(hub, mandate, catalogue, market="bookable")
     listed = None if market else everything
     with hub.change() as change:
         number = change.tx.next_number("plan")

@@ -16,9 +16,9 @@ from hanse.hub.planning.narrow import (
     on_offer,
     with_own_capacity,
 )
+from hanse.hub.planning.verified import make_verified
 from hanse.hub.records import ApplicationRecord, ComponentRecord
 from hanse.hub.spec import consumers_of, used_by
-from hanse.matching.planner import match
 from hanse.model.application.requirement import Mandate, Requirement
 from hanse.model.market.offer import Catalogue
 from hanse.model.market.plan import NoSolution, Placement, Plan
@@ -64,7 +64,8 @@ def replan(hub: Hub, record: ApplicationRecord, request: MoveRequest) -> tuple[P
     stay += record.endpoints.values()
     added |= {each.placement.component: _stays(each, catalogue) for each in stay}
     kept = [each.placement for each in stay]
-    plan = match(narrowed(record.mandate, added), with_own_capacity(catalogue, kept), market="bookable")
+    wanted, offered = narrowed(record.mandate, added), with_own_capacity(catalogue, kept)
+    plan = make_verified(hub, wanted, offered, market="bookable")
     if isinstance(plan, NoSolution):
         raise _impossible(record, plan)
     return plan, _ordered(record, plan, movers, catalogue)
@@ -76,7 +77,7 @@ def why_not_stay(hub: Hub, record: ApplicationRecord, mandate: Mandate) -> str:
     placed = [*record.components.values(), *record.endpoints.values()]
     added = {each.placement.component: _stays(each, catalogue) for each in placed}
     kept = with_own_capacity(catalogue, [each.placement for each in placed])
-    plan = match(narrowed(mandate, added), kept, market="bookable")
+    plan = make_verified(hub, narrowed(mandate, added), kept, market="bookable")
     return _conflicts(plan) if isinstance(plan, NoSolution) else ""
 
 
