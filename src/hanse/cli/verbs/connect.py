@@ -1,6 +1,8 @@
-"""`hanse connect APP/COMPONENT`: a port of this machine that leads to a component, until Ctrl-C."""
+"""`hanse connect APP/COMPONENT`: a port of this machine that leads to a component, until Ctrl-C.
 
-import asyncio
+Keys and TLS are imported where they are used: `--help` and a wrong name need none of them.
+"""
+
 import json as jsonlib
 import os
 import signal
@@ -20,13 +22,8 @@ from hanse.cli.names import split_component
 from hanse.cli.show.operations import failure_lines
 from hanse.cli.show.table import moment
 from hanse.cli.speaking import Json, make_app, say, say_json
-from hanse.cli.splice import Line, LocalPort
 from hanse.ports import Permanent, Temporary
-from hanse.trust.authority import short_lived
-from hanse.trust.keys import make_key, make_sealing_key, private_pem, public_sealing_key, write_private
-from hanse.trust.sealing import KeySealer
 from hanse.wire.api_client import ApiClient
-from hanse.wire.tls import PeerTrust
 
 READY_SECONDS = 45.0
 LOOK_SECONDS = 0.2
@@ -74,6 +71,8 @@ def connect(
     application, name = split_component(component)
     if not 0 <= port <= 65535:
         raise Permanent("port-malformed", f"--port {port} is no TCP port. Give 1 to 65535.")
+    from hanse.trust.keys import public_sealing_key
+
     path = f"/v1/applications/{application}/components/{name}/connections"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _keys() as keys, open_hub() as client:
@@ -93,6 +92,9 @@ def connect(
 
 @contextmanager
 def _keys() -> Iterator[_Keys]:
+    from hanse.trust.authority import short_lived
+    from hanse.trust.keys import make_key, make_sealing_key, private_pem, write_private
+
     with tempfile.TemporaryDirectory(prefix="hanse-connect-") as scratch:
         directory, key = Path(scratch), make_key()
         certificate = short_lived(key, "hanse connect", datetime.now(UTC), LIFETIME)
@@ -123,6 +125,11 @@ def _ready(client: ApiClient, where: str, component: str) -> dict[str, Any]:
 def _serve(
     client: ApiClient, where: str, given: tuple[dict[str, Any], _Keys], port: int, *, as_json: bool
 ) -> None:
+    import asyncio
+
+    from hanse.cli.splice import Line, LocalPort
+    from hanse.wire.tls import PeerTrust
+
     found, keys = given
     line = Line(found["stream"], PeerTrust(keys.certificate_file, keys.key_file))
 
@@ -146,6 +153,8 @@ def _serve(
 
 def _facts(found: dict[str, Any], keys: _Keys, address: str) -> dict[str, Any]:
     """What a program needs to connect; the secret itself goes to a file of mode 0600."""
+    from hanse.trust.keys import write_private
+
     facts: dict[str, Any] = {
         "component": f"{found['application']}/{found['component']}",
         "kind": found["kind"],
@@ -168,6 +177,8 @@ def _facts(found: dict[str, Any], keys: _Keys, address: str) -> dict[str, Any]:
 
 
 def _opened(sealed: str, keys: _Keys) -> dict[str, str]:
+    from hanse.trust.sealing import KeySealer
+
     try:
         fields = jsonlib.loads(KeySealer(keys.sealing_jwk).open(sealed))["fields"]
         return {name: str(fields[name]) for name in ("access_key", "secret_key")}
