@@ -209,10 +209,8 @@ async def test_a_site_that_leaves_takes_everything_along(containers, key, other_
 
 
 async def test_an_engine_whose_directory_was_removed_is_swept_away(containers, second_site, key):
-    await second_site.primary(key)
-    engine = second_site.driver._engine
-    await second_site.driver.fence(key)
-    await engine._unmount(engine._place / "root")
-    subprocess.run(["rm", "-rf", second_site.directory / "engine"], check=True)  # noqa: ASYNC221
+    await second_site.driver._engine.ask("images")
+    subprocess.run(["rm", "-rf", second_site.directory], check=True)  # noqa: ASYNC221
+    assert second_site.driver._engine._run_directory.exists()
     await containers.standby(key)
-    assert not engine._run_directory.exists()
+    assert not second_site.driver._engine._run_directory.exists()

@@ -174,12 +174,12 @@ class Engine:
 
     async def _prepare(self) -> None:
         async with self._preparing:
-            self._place.mkdir(parents=True, exist_ok=True)
-            for parent in (RUN_DIRECTORY, self._run_directory):
-                parent.chmod(0o711)
             if not (self._directory / "containers.conf").exists():
                 await self._sweep()
                 self._configure()
+            self._place.mkdir(parents=True, exist_ok=True)
+            for parent in (RUN_DIRECTORY, self._run_directory):
+                parent.chmod(0o711)
             if str(self._place) not in _mounts_below(self._run_directory):
                 for words in (("--bind", str(self._directory)), ("--make-private",)):
                     mounted = await run("mount", *words, str(self._place))

@@ -27,7 +27,7 @@ from hanse.ports import Permanent, Temporary
 _QUIET_SECONDS = 2.0
 """A program without a port counts as started when it has run for so long."""
 _LOG_LINES = 20
-_NOT_EXECUTABLE = re.compile(r"catatonit.*failed to exec pid1: (.*)")
+_NOT_EXECUTABLE = re.compile(r"failed to exec pid1: (.*)")
 """How the small init in front of every program says that there is no such program."""
 
 
