@@ -207,7 +207,12 @@ class Engine:
 
 def _deserted() -> list[Path]:
     """Run-time directories of engines whose storage no longer has a name."""
-    return [place.parent for place in RUN_DIRECTORY.glob("*/engine") if place.stat().st_nlink == 0]
+    found = []
+    for place in RUN_DIRECTORY.glob("*/engine"):
+        with suppress(FileNotFoundError):  # another site may be sweeping, too
+            if place.stat().st_nlink == 0:
+                found.append(place.parent)
+    return found
 
 
 def _limit(which: int, wanted: int) -> int:
