@@ -67,7 +67,7 @@ def test_a_certificate_carries_its_key_and_is_found_by_address() -> None:
 
 
 def test_renewal_is_due_when_less_than_a_third_of_the_life_is_left() -> None:
-    pem = make_authority(make_key(), NOW).issue_client(make_key(), "alpha/one", NOW)
+    pem = make_authority(make_key(), NOW).issue_server(make_key(), ["127.0.0.1"], NOW)
     assert expires_at(pem) - NOW < timedelta(days=366)
     assert not due_for_renewal(pem, NOW + timedelta(days=240))
     assert due_for_renewal(pem, NOW + timedelta(days=245))
