@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from hanse.demo.network import SceneryError
 from hanse.demo.stage import CommandError, Stage
@@ -120,9 +120,12 @@ def _interrupted(_number: int, _frame: object) -> NoReturn:
 
 
 def main(argv: list[str]) -> int:
-    """Run one sub-command; a failure is a message and 1."""
+    """Run one sub-command; a failure is a message and 1, wrong use 2."""
     try:
-        return int(app(argv) or 0)
+        return int(app(argv, exit_on_error=False, print_error=False) or 0)
+    except CycloptsError as error:
+        print(f"hanse demo: {' '.join(str(error).split())} See `hanse demo --help`.", file=sys.stderr)
+        return 2
     except (SceneryError, CommandError) as error:
         print(f"hanse demo: {error}", file=sys.stderr)
         return 1

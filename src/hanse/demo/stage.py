@@ -201,7 +201,7 @@ def end(pid_file: Path, patience_seconds: float = 15.0) -> None:
     if alive(who):
         os.kill(pid, signal.SIGKILL)
         _reap(pid)
-    pid_file.unlink()
+    pid_file.unlink(missing_ok=True)
 
 
 def _reap(pid: int) -> None:
