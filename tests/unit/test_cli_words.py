@@ -78,6 +78,11 @@ def test_every_mistake_of_a_file_is_told_by_its_place(hanse, file):
     assert hanse("explain", str(file), code=1) == words
 
 
+def test_a_provider_that_nobody_knows_is_a_mistake_of_the_file(hanse, file):
+    file.write_text(shop_file(IMAGE, policy="policy:\n  providers: [aldr]\n"))
+    assert re.search(r":\d+:\d+: .*no provider aldr; allowed: .*alder", hanse("plan", str(file), code=1))
+
+
 def test_a_file_that_is_not_text_is_told_by_its_place(hanse, file):
     file.write_bytes(b"hanse: 1\nname: \xff")
     for verb in ("plan", "explain"):

@@ -17,7 +17,8 @@ def understand(text: str, catalogue: Catalogue) -> tuple[Application, Mandate]:
     if isinstance(read, Unreadable):
         raise _errors(read)
     places = {site.city: (site.latitude, site.longitude) for site in catalogue.sites}
-    mandate = expand(read.application, read.lines, places)
+    providers = {provider.provider for provider in catalogue.providers}
+    mandate = expand(read.application, read.lines, places, providers=providers)
     if isinstance(mandate, Unreadable):
         raise _errors(mandate)
     return read.application, mandate
