@@ -67,7 +67,7 @@ class CutOverState(Shape):
     observed: Literal["cut-over"] = "cut-over"
     part: Literal["source", "target", "route"]
     phase: str
-    """A `replicas.cutover` phase: prepared, closed, fenced, caught-up, relinquished, serving, done, aborted …"""
+    """A phase of `replicas.cutover`: prepared, closed, fenced, caught-up, relinquished, serving, done …"""
     outcome: Literal["open", "done", "aborted"]
     reason: str = ""
     relinquishment: str = ""
@@ -115,9 +115,7 @@ class Declined(Shape):
     observed: Literal["declined"] = "declined"
 
 
-State = (
-    ReplicaState | CutOverState | HoldState | RouteState | ReachState | StatementState | Declined
-)
+State = ReplicaState | CutOverState | HoldState | RouteState | ReachState | StatementState | Declined
 
 
 class Observation(Shape):
