@@ -110,9 +110,7 @@ class SimHub:
 
     async def die(self) -> None:
         self.is_up = False
-        percent, self.store.kill_percent = self.store.kill_percent, 0.0
         await asyncio.sleep(self.random.uniform(0.5, 8.0))
-        self.store.kill_percent = percent
         self.is_up = True
 
     def _wake(self, sites: Sequence[str]) -> None:
@@ -218,7 +216,7 @@ class SimHub:
         return name
 
     def retire(self, *, erase_now: bool) -> None:
-        with self.hub.change() as change:
+        with self._spared(), self.hub.change() as change:
             stored = require_application(change.tx, APP)
             value = stored.value
             save(change.tx, "application", APP, value, state="retiring", expect=stored.version)

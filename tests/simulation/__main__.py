@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "parts"))
 
+from sim_hub import HubKilled
 from sim_world import play
 
 
@@ -18,7 +19,7 @@ def main(arguments: list[str]) -> int:
     for seed in range(int(first), int(last or first) + 1):
         try:
             told = play(seed, faults="--calm" not in arguments)
-        except Exception as error:
+        except (Exception, HubKilled) as error:
             if not last:
                 raise
             broken += 1
