@@ -271,6 +271,25 @@ def test_only_this_tickets_relinquishment_counts(change, code):
     assert (refused.code if refused else None) == code
 
 
+def test_a_relinquishment_is_refused_once_its_epoch_was_handed_on():
+    paper = Relinquishment.model_validate(
+        {
+            "ticket": "op-1.1",
+            "key": FILES,
+            "from_epoch": 3,
+            "to_epoch": 4,
+            "source": ONE,
+            "target": TWO,
+            "position": "p",
+            "at": "2030-01-01T00:00:00Z",
+        }
+    )
+    handed_on = Standing(ReplicaRole.FENCED, 4, served_epoch=4, relinquished_epoch=4)
+    refused = check_relinquishment(TICKET, paper, handed_on)
+    assert refused is not None
+    assert refused.code == "epoch-passed"
+
+
 SOUP_SOURCE = [*SOURCE_WAY[:4], ev.PeerServing(), ev.PeerSilent(), ev.DeadlinePassed(), ev.AbortAsked()]
 SOUP_TARGET = [*TARGET_WAY[:3], ev.PeerSilent(), ev.AbortAsked(), ev.DeadlinePassed(), ev.Failed("x")]
 

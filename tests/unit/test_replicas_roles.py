@@ -102,6 +102,8 @@ def test_what_happened_outranks_an_older_order(standing, ordered, given, role, e
     ("standing", "ordered", "code"),
     [
         (SERVES_4, order(STANDBY, 5), "still-primary"),
+        (SERVES_4, order(ABSENT, 5), "still-primary"),
+        (SERVES_4, order(RETAINED, 5), "still-primary"),
         (SERVES_4, order(PRIMARY, 5), "no-relinquishment"),
         (SERVES_4, order(PRIMARY, 5, 4), "no-relinquishment"),
         (FOLLOWS_3, order(PRIMARY, 4), "no-relinquishment"),
@@ -115,6 +117,12 @@ def test_an_order_without_the_right_is_refused(standing, ordered, code):
     verdict = judge(ordered, standing, stateful=True)
     assert isinstance(verdict, Refused)
     assert verdict.code == code
+
+
+def test_a_relinquishment_is_good_for_the_next_epoch_only():
+    verdict = judge(order(PRIMARY, 6, 3), FOLLOWS_3, stateful=True, relinquished_to_us=3)
+    assert isinstance(verdict, Hold)
+    assert verdict.role is STANDBY
 
 
 @pytest.mark.parametrize("role", [PRIMARY, STANDBY, ABSENT])

@@ -8,7 +8,8 @@ Orders are levels, a cut-over is an edge; this is how they meet (`level.judge` d
 2. A stateful `primary(e+1)` with `handed_over_from=e` is held only with a relinquishment of e to this
    site in hand; until then the site waits as `standby` and asks the source (and the hub relays it in
    `TicketOrder.relinquishment`). `handed_over_from=None` is the first deploy only.
-3. A primary becomes `standby`, for any epoch, only after it relinquished its own.
+3. A primary becomes `standby`, for any epoch, and anything else for a later epoch than its own, only
+   after it relinquished its own: nobody else's word that it was handed over counts.
 4. A standby reports `clients` and `followers` before it serves: its ports are reserved when it begins,
    because the ticket and the prepared routes name them.
 5. The hub learns of a cut-over from whichever side speaks first: the source's relinquishment (in

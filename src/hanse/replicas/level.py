@@ -67,10 +67,15 @@ def judge(
         return _primary(order, standing, relinquished_to_us)
     if order.epoch < standing.epoch:
         return _passed(order, standing)
-    if stateful and held and order.role is STANDBY:
-        message = f"{order.key} is primary of epoch {held} here and can only follow after a cut-over"
-        return Refused("still-primary", message)
+    if stateful and held and (order.role is STANDBY or order.epoch > held):
+        return _still_primary(order, held)
     return Hold(order.role, order.epoch)
+
+
+def _still_primary(order: ReplicaOrder, held: int) -> Refused:
+    """An order for a later epoch means that somebody else serves: only this site's own word makes it so."""
+    message = f"{order.key} is primary of epoch {held} here and becomes {order.role} only after a cut-over"
+    return Refused("still-primary", message)
 
 
 def _primary(order: ReplicaOrder, standing: Standing, relinquished_to_us: int) -> Hold | Refused:
@@ -84,7 +89,7 @@ def _primary(order: ReplicaOrder, standing: Standing, relinquished_to_us: int) -
         return _passed(order, standing)
     if order.handed_over_from is None:
         return _first(order, standing)
-    if relinquished_to_us >= order.handed_over_from:
+    if relinquished_to_us == order.handed_over_from == order.epoch - 1:
         return Hold(PRIMARY, order.epoch)
     why = f"waits for the relinquishment of epoch {order.handed_over_from}"
     if standing.role is STANDBY:

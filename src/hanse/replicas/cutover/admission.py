@@ -58,7 +58,8 @@ def admit_route(
 def check_relinquishment(ticket: Ticket, document: Relinquishment, standing: Standing) -> Refused | None:
     """None if `document` (signature verified by the caller) gives this ticket's epoch to its target.
 
-    Refuses `ticket-wrong`, `epoch-wrong`, `party-wrong` and `epoch-passed` (this site knows a higher one).
+    Refuses `ticket-wrong`, `epoch-wrong`, `party-wrong` and `epoch-passed` (this site knows a
+    higher one, or gave that one away already).
     """
     if document.ticket != ticket.ticket or document.key != ticket.key:
         return Refused("ticket-wrong", f"the relinquishment is for ticket {document.ticket}")
@@ -68,7 +69,7 @@ def check_relinquishment(ticket: Ticket, document: Relinquishment, standing: Sta
     if (document.source, document.target) != (ticket.source.site, ticket.target.site):
         parties = f"{document.source} to {document.target}"
         return Refused("party-wrong", f"the relinquishment is from {parties}")
-    if standing.epoch > document.to_epoch:
+    if standing.epoch > document.to_epoch or standing.relinquished_epoch >= document.to_epoch:
         return _passed(ticket, ticket.target.site, standing.epoch)
     return None
 
