@@ -1,11 +1,14 @@
 """A planned move by the agents alone: who serves when, whatever breaks."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from agent_orders import STORE, Move, bucket
 from agent_world import World, play
+
+from hanse.ports import Temporary
 
 SUBJECT = "replica/shop/store/0/live"
 
@@ -267,5 +270,28 @@ def test_no_proxy_is_reloaded_while_clients_wait() -> None:
         await world.until(lambda: proxies["c/1"].routes["connector:shop/web/store"].active == "b/1")
         assert proxies["b/1"].streams[f"{STORE}:clients"].open
         assert {site: proxies[site].reloads for site in ("b/1", "c/1")} == before
+
+    play(scenario)
+
+
+def test_a_source_whose_disk_is_full_goes_on_serving_its_epoch() -> None:
+    async def scenario(world: World) -> None:
+        move = Move(world)
+        await move.deploy()
+        journal, full = world.journals["a/1"], [False]
+        write = journal.put
+
+        def put(table: str, key: str, value: Mapping[str, Any]) -> None:
+            full[0] = full[0] or value.get("phase") == "fenced"
+            if full[0]:
+                raise Temporary("journal-not-written", "the disk is full")
+            write(table, key, value)
+
+        journal.put = put  # type: ignore[method-assign]
+        move.cut_over()
+        await world.until(lambda: full[0] and move.takes_writes() == ["a/1"])
+        full[0] = False
+        await move.put("after")
+        assert move.takes_writes() == ["a/1"]
 
     play(scenario)

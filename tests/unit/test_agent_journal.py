@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hanse.agent.journal import SqliteJournal
-from hanse.ports import Permanent
+from hanse.ports import Permanent, Temporary
 
 
 def test_what_was_put_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -52,3 +52,15 @@ def test_a_damaged_journal_stops_the_agent_in_words(tmp_path: Path) -> None:
         SqliteJournal(tmp_path / "j.sqlite")
     assert refused.value.code == "journal-unreadable"
     assert "epochs" in refused.value.message
+
+
+def test_a_full_disk_is_told_as_something_that_may_pass(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "j.sqlite")
+    pages = journal._database.execute("PRAGMA page_count").fetchone()[0]
+    journal._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Temporary) as refused:
+        journal.put("replica", "a", {"big": "x" * 100_000})
+    assert refused.value.code == "journal-not-written"
+    assert "Free space" in refused.value.message
+    assert journal.get("replica", "a") is None
+    journal.close()

@@ -3,11 +3,12 @@
 import json
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hanse.ports import Permanent
+from hanse.ports import Permanent, Temporary
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (
@@ -22,7 +23,8 @@ class SqliteJournal:
     """`ports.Journal` on one file, readable by its owner only. One process at a time.
 
     Raises Permanent(`journal-in-use`) when another agent holds the file, and
-    Permanent(`journal-unreadable`) when the file is not a journal.
+    Permanent(`journal-unreadable`) when the file is not a journal. A write that the disk refuses
+    raises Temporary(`journal-not-written`); who must know whether it is there reads it back.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,15 +56,17 @@ class SqliteJournal:
     def put(self, table: str, key: str, value: Mapping[str, Any]) -> None:
         """Insert or replace, on disk when this returns."""
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        self._database.execute(
-            "INSERT INTO document VALUES (?, ?, ?)"
-            " ON CONFLICT (place, key) DO UPDATE SET value = excluded.value",
-            (table, key, text),
-        )
+        with self._writing():
+            self._database.execute(
+                "INSERT INTO document VALUES (?, ?, ?)"
+                " ON CONFLICT (place, key) DO UPDATE SET value = excluded.value",
+                (table, key, text),
+            )
 
     def delete(self, table: str, key: str) -> None:
         """Gone; no error if it never was."""
-        self._database.execute("DELETE FROM document WHERE place = ? AND key = ?", (table, key))
+        with self._writing():
+            self._database.execute("DELETE FROM document WHERE place = ? AND key = ?", (table, key))
 
     def items(self, table: str) -> Sequence[tuple[str, dict[str, Any]]]:
         """All of a table, by key."""
@@ -73,16 +77,29 @@ class SqliteJournal:
 
     def next_number(self, counter: str) -> int:
         """1, 2, 3 …; never the same twice, also after a crash."""
-        row = self._database.execute(
-            "INSERT INTO counter VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1"
-            " RETURNING value",
-            (counter,),
-        ).fetchone()
+        with self._writing():
+            row = self._database.execute(
+                "INSERT INTO counter VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1"
+                " RETURNING value",
+                (counter,),
+            ).fetchone()
         return int(row[0])
 
     def close(self) -> None:
         """Let go of the file; another agent may open it."""
         self._database.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise Temporary(
+                "journal-not-written",
+                f"This site cannot write its journal {self._path}: {error}. Free space on that disk;"
+                " until then it serves what it serves and takes no new role.",
+                delay_seconds=5.0,
+            ) from error
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> Permanent:
@@ -90,6 +107,10 @@ def _unusable(path: Path, error: sqlite3.Error) -> Permanent:
         return Permanent(
             "journal-in-use",
             f"Another agent already runs on {path}. Stop it with `hanse site stop`, or use another --dir.",
+        )
+    if "disk is full" in str(error):
+        return Permanent(
+            "disk-full", f"The disk of {path} is full, so this site's agent cannot start. Free space on it."
         )
     return Permanent(
         "journal-unreadable",

@@ -16,7 +16,7 @@ from hanse.agent.waiting import Bell
 from hanse.model.replica.observation import Failure
 from hanse.ports import Permanent, Temporary
 from hanse.replicas.cutover import advance, report
-from hanse.replicas.cutover.actions import AnswerTooLate
+from hanse.replicas.cutover.actions import RETRY_SECONDS, AnswerTooLate
 from hanse.replicas.cutover.events import DeadlinePassed, Failed
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ class Run:
 
     talks: tuple[type, ...] = ()
     """Actions that only talk to peers."""
+    may_forget = False
+    """True where a restart finds its way without the page, so that a full disk must not stop this part."""
 
     def __init__(self, office: Office, page: Page) -> None:
         self.office = office
@@ -68,19 +70,29 @@ class Run:
         """One event: the machine decides, the journal keeps, the hub hears, the actions begin."""
         before = self.page.state
         state, actions = advance(before, event)
-        if state != before:
-            self.page = replace(self.page, state=state)
-            self.keep()
-        for action in actions:
-            self._begin(action)
-        if not self.is_open:
-            self._stop_deadline()
-        self._bell.ring()
+        try:
+            if state != before:
+                self.page = replace(self.page, state=state)
+                self._keep_if_possible()
+            for action in actions:
+                self._begin(action)
+        finally:
+            if not self.is_open:
+                self._stop_deadline()
+            self._bell.ring()
 
     def keep(self) -> None:
         """Write the page and say it."""
         self.office.papers.write(self.page)
         self.say()
+
+    def _keep_if_possible(self) -> None:
+        try:
+            self.keep()
+        except Temporary as error:
+            if not self.may_forget:
+                raise
+            _log.warning("ticket %s: %s", self.ticket.ticket, error.message)
 
     def say(self, failure: Failure | None = None) -> None:
         """Report this part, unless a weightier part of the same ticket is at this site."""
@@ -169,6 +181,11 @@ class Run:
             await self._local(action)
         except (Temporary, Permanent) as error:
             self.failed(action, error)
+        except Exception as error:  # noqa: BLE001 - a fault must end in a machine's word, not in silence
+            _log.exception("ticket %s: a fault in %s", self.ticket.ticket, type(action).__name__)
+            what = f"{type(action).__name__} met a fault of the agent ({type(error).__name__})"
+            await self.parts.clock.sleep(RETRY_SECONDS)
+            self.failed(action, Permanent("agent-fault", what))
         took = (self.parts.clock.monotonic() - began) * 1000
         _log.info("ticket %s: %s took %.0f ms", self.ticket.ticket, type(action).__name__, took)
 

@@ -45,6 +45,7 @@ class SourceRun(Run):
     """This site has the epoch and gives it away."""
 
     talks = (AskPrepare, AskCatchUp, HandOver, TellAbort)
+    may_forget = True
 
     def __init__(self, office: Office, page: Page) -> None:
         super().__init__(office, page)

@@ -15,6 +15,7 @@ from hanse.model.replica.spec import Peer
 from hanse.ports import Permanent, Temporary
 from hanse.replicas.cutover import check_relinquishment
 from hanse.replicas.cutover.actions import (
+    RETRY_SECONDS,
     AskRelinquishment,
     CatchUp,
     KeepFollowing,
@@ -110,7 +111,7 @@ class TargetRun(Run):
                 self.feed(CaughtUp(reached))
                 self._answer("catch_up", {"ok": True, "position": reached})
             case WriteServing(epoch):
-                self._write_serving(epoch)
+                await self._write_serving(epoch)
                 self.feed(ServingWritten())
             case Serve(_, after_seconds):
                 await self.parts.clock.sleep(after_seconds)
@@ -175,19 +176,20 @@ class TargetRun(Run):
                 return found
         raise Permanent("source-unknown", f"No order says how {self.ticket.key} is followed from here.")
 
-    def _write_serving(self, epoch: int) -> None:
+    async def _write_serving(self, epoch: int) -> None:
         """The decision to serve is the one `save` in here."""
-        self.office.rooms.memory.save(
-            self._replica().model_copy(
-                update={
-                    "role": ReplicaRole.PRIMARY,
-                    "epoch": epoch,
-                    "served": epoch,
-                    "relinquishment": "",
-                    "position": "",
-                }
-            )
-        )
+        update = {
+            "role": ReplicaRole.PRIMARY,
+            "epoch": epoch,
+            "served": epoch,
+            "relinquishment": "",
+            "position": "",
+        }
+        try:
+            self.office.rooms.memory.save(self._replica().model_copy(update=update))
+        except (Temporary, Permanent):
+            await self.parts.clock.sleep(RETRY_SECONDS)  # it is owed, so it is tried for ever
+            raise
         self.office.rooms.follower.forget(self.ticket.key)
 
     async def _ask_relinquishment(self) -> None:

@@ -1,5 +1,6 @@
 """Observations on their way to the hub: signed at once, kept until the hub has them."""
 
+import logging
 from collections.abc import Sequence
 
 from hanse.agent.parts import Parts
@@ -12,6 +13,7 @@ from hanse.ports import Permanent, Temporary
 _TABLE = "outbox"
 _BATCH = 50
 _LONGEST_WAIT_SECONDS = 30.0
+_log = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -30,7 +32,10 @@ class Outbox:
     def say(
         self, subject: str, state: State, generation: Generation | None, failure: Failure | None = None
     ) -> None:
-        """Report a subject, unless exactly this was the last thing said of it since the start."""
+        """Report a subject, unless exactly this was the last thing said of it since the start.
+
+        Never raises: what a full disk does not let it write is said again with the next look.
+        """
         draft = Observation(
             site=self._parts.identity.me.site,
             subject=subject,
@@ -43,11 +48,18 @@ class Outbox:
         same = canonical_bytes(draft.model_copy(update={"at": _never(draft)}))
         if self._said.get(subject) == same:
             return
+        try:
+            self._write(subject, draft)
+        except Temporary as error:
+            _log.warning("%s was not reported: %s", subject, error.message)
+            return
+        self._said[subject] = same
+        self._bell.ring()
+
+    def _write(self, subject: str, draft: Observation) -> None:
         observation = draft.model_copy(update={"sequence": self._journal.next_number("observation")})
         document = self._parts.signer.sign(canonical_bytes(observation), "hanse-observation")
         self._journal.put(_TABLE, subject, {"sequence": observation.sequence, "document": document})
-        self._said[subject] = same
-        self._bell.ring()
 
     def forget(self, subject: str) -> None:
         """Say the next state of a subject even if it equals the last one."""
@@ -63,13 +75,13 @@ class Outbox:
                 continue
             try:
                 await self._parts.carrier.observe([str(value["document"]) for _, value in waiting])
+                self._taken(waiting)
             except (Temporary, Permanent):
                 failures += 1
                 delay = backoff_seconds(self._parts.random, failures, _LONGEST_WAIT_SECONDS)
                 await self._parts.clock.sleep(delay)
                 continue
             failures = 0
-            self._taken(waiting)
 
     def _taken(self, delivered: Sequence[tuple[str, dict[str, object]]]) -> None:
         for subject, value in delivered:
