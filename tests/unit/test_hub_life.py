@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from hub_world import World
 
+from hanse.model.replica.observation import ReplicaState
 from hanse.model.replica.order import HoldOrder, ReplicaOrder
+from hanse.model.replica.role import ReplicaRole
 
 FILE = """\
 hanse: 1
@@ -51,6 +53,17 @@ def test_a_plan_is_bought_and_runs(shop: World) -> None:
     assert {each["state"] for each in status["operations"]} == {"done"}
     assert status["endpoints"][0]["port"] == 8000
     assert status["mandate"]["says"] == "not signed"
+
+
+def test_a_site_without_an_order_has_no_say_about_a_replica(shop: World) -> None:
+    lie = ReplicaState(role=ReplicaRole.PRIMARY, epoch=99, ready=True)
+    shop.sites["cedar/one"].say("replica/shop/files/0/live", lie)
+    shop.ask("POST", "/v1/applications/shop/moves", {"component": "files", "to": "birch/one"})
+    shop.play()
+    assert sites_of(shop)["files"] == "birch/one"
+    order = shop.sites["birch/one"].orders["replica/shop/files/0/live"].order
+    assert isinstance(order, ReplicaOrder)
+    assert order.epoch == 2
 
 
 def test_a_bucket_moves_by_ticket_and_keeps_a_way_back(shop: World) -> None:

@@ -75,16 +75,13 @@ def view_of(tx: Transaction, record: ApplicationRecord, operation: Operation) ->
 
 
 def component_view(tx: Transaction, record: ApplicationRecord, component: str) -> ComponentView:
-    """A component and all its replicas that were ever ordered."""
+    """A component and all its replicas that were ever ordered; what others say of it counts nothing."""
     key = key_of(record.name, component)
     replicas = {}
     for site, known in known_about(tx, f"replica/{key}").items():
         order = known.ordered.order if known.ordered else None
-        replicas[site] = ReplicaView(
-            order=order if isinstance(order, ReplicaOrder) else None,
-            state=known.state(ReplicaState),
-            told=known.told(),
-        )
+        if isinstance(order, ReplicaOrder):
+            replicas[site] = ReplicaView(order=order, state=known.state(ReplicaState), told=known.told())
     return ComponentView(key=key, kind=record.application.components[component].kind, replicas=replicas)
 
 

@@ -145,7 +145,7 @@ class BucketDriver:
 
     @in_words
     async def catch_up(self, key: ReplicaKey, source: Source, position: str, report: Report) -> Pass:
-        """The last pass against a fenced source; verifies that `position` is reached."""
+        """The last pass against a fenced source; verifies that `position` is reached, on disk."""
         done, (count, names) = await self._pass(key, source, report)
         if done.position != position or count:
             first = f" First: {', '.join(names)}." if names else ""
@@ -155,6 +155,7 @@ class BucketDriver:
                 f"differ.{first} The source keeps serving; try the move again.",
                 f"position {done.position}, expected {position}",
             )
+        await asyncio.to_thread(_flush, self._shelf.place(key) / "work" / "data")
         return done
 
     async def serve_followers(self, key: ReplicaKey) -> tuple[str, int]:

@@ -11,23 +11,30 @@ from hanse.replicas.outcome import AnyOrder
 from hanse.replicas.view import EndpointView, ReplicaView, Told
 from hanse.replicas.walks.stages import SATISFIED, Case, Check
 
+_TASKS = {
+    ReplicaRole.PRIMARY: "serve",
+    ReplicaRole.STANDBY: "stand by for",
+    ReplicaRole.FENCED: "take no more writes for",
+    ReplicaRole.RETAINED: "keep the data of",
+    ReplicaRole.ABSENT: "erase",
+}
 PATIENCE_SECONDS = 30.0
 """How long a site that only helps (a route, a consumer, an undone target) is waited for."""
 
 
 def holds(replica: ReplicaView, site: SiteId, wanted: ReplicaOrder) -> Check:
     """The site was ordered this, has answered it, and holds the role ready."""
-    doing = f"{wanted.role} of {wanted.key} for epoch {wanted.epoch}"
+    task = f"{_TASKS[wanted.role]} {wanted.key.application}/{wanted.key.component} (epoch {wanted.epoch})"
     if replica.order != wanted:
-        return Check(orders=((site, wanted),), why=f"{site} is ordered to be {doing}")
+        return Check(orders=((site, wanted),), why=f"{site} is told to {task}")
     if replica.told.is_answered and replica.told.failure is not None:
         return Check(failure=replica.told.failure)
     state = replica.state
     if not replica.told.is_answered or state is None or state.role is not wanted.role:
-        return Check(why=f"{site} has not said yet that it is {doing}")
+        return Check(why=f"{site} was told to {task} and has not answered yet")
     behind = state.epoch < wanted.epoch and wanted.role is not ReplicaRole.ABSENT
     if behind or not state.ready:
-        return Check(why=f"{site} is becoming {doing}{_progress(state.progress)}")
+        return Check(why=f"{site} was told to {task} and is not ready yet{_progress(state.progress)}")
     return SATISFIED
 
 
