@@ -94,24 +94,26 @@ class SqliteJournal:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise Temporary(
-                "journal-not-written",
-                f"This site cannot write its journal {self._path}: {error}. Free space on that disk;"
-                " until then it serves what it serves and takes no new role.",
-                delay_seconds=5.0,
-            ) from error
+            raise _not_written(self._path, error) from error
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> Permanent:
+def _not_written(path: Path, error: sqlite3.Error) -> Temporary:
+    return Temporary(
+        "journal-not-written",
+        f"This site cannot write its journal {path}: {error}. Free space on that disk;"
+        " until then it serves what it serves and takes no new role.",
+        delay_seconds=5.0,
+    )
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> Permanent | Temporary:
     if "locked" in str(error) or "busy" in str(error):
         return Permanent(
             "journal-in-use",
             f"Another agent already runs on {path}. Stop it with `hanse site stop`, or use another --dir.",
         )
     if "disk is full" in str(error):
-        return Permanent(
-            "disk-full", f"The disk of {path} is full, so this site's agent cannot start. Free space on it."
-        )
+        return _not_written(path, error)
     return Permanent(
         "journal-unreadable",
         f"{path} cannot be used as this site's journal: {error}. Put back a copy of it from before;"
