@@ -55,10 +55,13 @@ from job j join source s on s.key = j.key join own o on o.key = j.key
 where s.size = o.size and (s.etag = o.etag or instr(s.etag, '-') > 0 or instr(o.etag, '-') > 0)
 """
 
+# Also where a copy of another version is remembered: after a move there and back both sides show the
+# same ETag again, and the one remembered from before would make equal content look different.
 _NOTICE = """
-insert or ignore into copied
+insert or replace into copied
 select s.key, s.size, s.etag, s.modified, o.size, o.etag from source s join own o on o.key = s.key
-where s.size = o.size and s.etag = o.etag
+left join copied c on c.key = s.key
+where s.size = o.size and s.etag = o.etag and (c.key is null or c.source_etag <> s.etag)
 """
 
 _CLEAR = {"source": "delete from source", "own": "delete from own"}
