@@ -1,4 +1,4 @@
-"""The hub's tables. One generic table of versioned records; see docs/decisions/0002."""
+"""The hub's tables. One generic table of versioned records; see docs/decisions/0001."""
 
 from sqlalchemy import Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
