@@ -10,7 +10,16 @@ from hanse.model.replica.role import ReplicaKey
 from hanse.ports import Permanent
 
 pytestmark = pytest.mark.real
-CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1.5)"
+CONNECT = """
+import socket, sys
+for device in (b"", b"eth0"):  # bound to its device, a socket needs no route
+    with socket.socket() as client:
+        client.settimeout(1.5)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+        if client.connect_ex((sys.argv[1], int(sys.argv[2]))) == 0:
+            sys.exit(0)
+sys.exit(1)
+"""
 
 
 async def reaches(bench, key, address, port):

@@ -3,7 +3,8 @@
 The driver makes bridge and cable itself (not podman's netavark), so that the gateway address, where
 connectors listen, exists before the first container and after the last one stopped, and no
 firewall rule of the machine is ever touched. A container has an address, no default route, no
-capability to make one, and a bridge port that is isolated from every other container's.
+capability to make one, and a bridge port that is isolated from every other container's; the bridge
+answers for its gateway address only.
 """
 
 import hashlib
@@ -139,6 +140,7 @@ class ContainerNetwork:
         if made.code and "File exists" not in made.complaint:
             raise Permanent("network-unavailable", f"this machine makes no network bridges: {made.last_line}")
         await _must("ip", "link", "set", own.bridge, "addrgenmode", "none")
+        _answer_for_the_gateway_only(own.bridge)
         await _must("ip", "address", "replace", f"{own.gateway}/{_PREFIX}", "dev", own.bridge)
         if await _taken_by_another(own):
             await run("ip", "address", "delete", f"{own.gateway}/{_PREFIX}", "dev", own.bridge)
@@ -169,6 +171,21 @@ class ContainerNetwork:
     def _save(self, application: str, own: Own) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         write_file(self._file(application), json.dumps(asdict(own)).encode())
+
+
+def _answer_for_the_gateway_only(bridge: str) -> None:
+    """The machine's other addresses stay out of reach.
+
+    A program that binds its socket to a device needs no route: the kernel then asks by ARP for whatever
+    address it names, and this machine would answer for each of its own, other applications' gateways too.
+    """
+    try:
+        Path("/proc/sys/net/ipv4/conf", bridge, "arp_ignore").write_text("1")
+    except OSError as error:
+        raise Permanent(
+            "network-unavailable",
+            f"container networks cannot be kept apart on this machine: {error}; the agent must write /proc/sys",
+        ) from error
 
 
 async def _taken_by_another(own: Own) -> bool:
