@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from hanse.ports import Permanent, Temporary
-from hanse.trust.authority import Authority, make_authority
+from hanse.trust.authority import CLIENT_DAYS, Authority, make_authority
 from hanse.trust.invitation import Invitation
 from hanse.trust.keys import make_key, private_pem, thumbprint_of
 from hanse.wire.hub_client import HubClient, Identity, enrol
@@ -75,6 +75,8 @@ class Hub:
             case "/v1/site/observations":
                 self.observed += json.loads(body)["documents"]
                 return 204, b""
+            case "/v1/site/certificate":
+                return 200, json.dumps({"certificate_pem": self.authority.certificate_pem}).encode()
             case "/v1/enrolments":
                 return 200, body
             case path if path.endswith(DIGEST):
@@ -154,6 +156,29 @@ async def test_an_image_that_is_not_there_leaves_no_file(hub: Hub, tmp_path: Pat
     await client.aclose()
     assert caught.value.code == "image-missing"
     assert not list((tmp_path / "images").iterdir())
+
+
+async def test_a_site_asks_for_a_new_certificate_by_its_present_one(hub: Hub) -> None:
+    client = hub.client()
+    assert await client.certificate() == hub.authority.certificate_pem
+    await client.aclose()
+    assert hub.seen == [thumbprint_of(hub.site_key)]
+
+
+async def test_a_certificate_that_ended_opens_nothing_and_its_successor_does_without_a_restart(
+    hub: Hub,
+) -> None:
+    file = hub.directory / "hub.crt"
+    valid = file.read_text()
+    ended = NOW - timedelta(days=CLIENT_DAYS + 1)
+    file.write_text(hub.authority.issue_client(hub.site_key, "alpha/one", ended))
+    client = hub.client()
+    with pytest.raises(Temporary):
+        await client.instructions(0, 0)
+    file.write_text(valid)
+    client.reload()
+    assert await client.instructions(0, 0) == ["after-0"]
+    await client.aclose()
 
 
 async def test_enrolment_needs_no_certificate_but_the_hubs_key(hub: Hub) -> None:

@@ -103,6 +103,8 @@ class Agent:
                 tasks.create_task(self.outbox.run())
                 tasks.create_task(self._state())
                 tasks.create_task(self._watch_network())
+                if self.parts.hub_certificate is not None:
+                    tasks.create_task(self.parts.hub_certificate.keep(self.parts.clock))
         finally:
             await self.stop()
 

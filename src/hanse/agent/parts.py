@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hanse.agent.place.file import SiteFile
+from hanse.agent.place.renewal import HubCertificate
 from hanse.drivers.contract import Driver, Router
 from hanse.model.replica.spec import Peer
 from hanse.ports import Carrier, Clock, Journal, Permanent, Random, Sealer, Signer
@@ -52,3 +53,5 @@ class Parts:
     """What is wrong with the site file as it stands now."""
     port_is_free: Callable[[str, int], bool] = _always_free
     """Whether nobody listens at (IP, port) of this machine."""
+    hub_certificate: HubCertificate | None = None
+    """The way into the hub, where it is one that ends."""

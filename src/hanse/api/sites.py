@@ -13,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from hanse.api.access import Face, TheFace, TheSite, face_of, require_site
 from hanse.hub.commands.images import find_image, image_file
 from hanse.hub.commands.observations import Ingested, ingest
-from hanse.hub.commands.sites import Departed, Enrolled, Enrolment, enrol, leave
+from hanse.hub.commands.sites import Certified, Departed, Enrolled, Enrolment, certify, enrol, leave
 from hanse.model.shape import Shape
 from hanse.ports import Permanent
 
@@ -110,6 +110,12 @@ def site_image(face: TheFace, digest: str) -> Response:
     """The bytes of an image."""
     find_image(face.hub, digest)
     return FileResponse(image_file(face.hub, digest), media_type="application/octet-stream")
+
+
+@routes.post("/v1/site/certificate")
+def certificate(face: TheFace, site: TheSite) -> Certified:
+    """The next transport certificate, by the present one."""
+    return certify(face.hub, site)
 
 
 @routes.post("/v1/site/departure")

@@ -28,6 +28,7 @@ EntryKind = Literal[
     "plan-made",
     "replies-dropped",
     "retirement-asked",
+    "site-certified",
     "site-enrolled",
     "site-invited",
     "site-left",

@@ -31,6 +31,7 @@ class HubClient:
     """
 
     def __init__(self, url: str, hub_thumbprint: str, identity: "Identity") -> None:
+        self._identity = identity
         self._context = hub_client_context(
             identity.authority_pem, identity.certificate_file, identity.key_file
         )
@@ -48,6 +49,15 @@ class HubClient:
     async def observe(self, documents: Sequence[str]) -> None:
         """Deliver signed observations. Delivering one twice does no harm."""
         await self._call("POST", "/v1/site/observations", {"documents": list(documents)})
+
+    async def certificate(self) -> str:
+        """A new transport certificate (PEM) over the site's key; the present one is the credential."""
+        reply = await self._call("POST", "/v1/site/certificate", {})
+        return _certificate(reply.body)
+
+    def reload(self) -> None:
+        """Show from the next connection on what the certificate file holds now. Raises OSError."""
+        self._context.load_cert_chain(self._identity.certificate_file, self._identity.key_file)
 
     async def depart(self) -> None:
         """Tell the hub that this site leaves. Refused while it still holds work."""
@@ -189,6 +199,14 @@ def _documents(body: bytes) -> list[str]:
     if not isinstance(documents, list) or not all(isinstance(one, str) for one in documents):
         raise _garbled()
     return documents
+
+
+def _certificate(body: bytes) -> str:
+    found = _json(body)
+    pem = found.get("certificate_pem") if isinstance(found, dict) else None
+    if not isinstance(pem, str):
+        raise _garbled()
+    return pem
 
 
 def _json(body: bytes) -> Any:

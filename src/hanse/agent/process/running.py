@@ -20,6 +20,7 @@ from hanse.agent.parts import Identity, Parts
 from hanse.agent.place.home import Home, HubFacts, SiteFileAt
 from hanse.agent.place.join import forget_hub
 from hanse.agent.place.peers import Peers
+from hanse.agent.place.renewal import HubCertificate
 from hanse.agent.post.carrier import SiteCarrier
 from hanse.agent.post.channel import Channel
 from hanse.agent.process.ending import Ended, end_parts, placed
@@ -131,6 +132,9 @@ def make_parts(real: Real, journal: Journal, channel: Channel | None = None) -> 
         site_file_problem=loaded.site_file.problem,
         pin=loaded.home.pin,
         port_is_free=port_is_free,
+        hub_certificate=HubCertificate(
+            loaded.home.hub_certificate_file, loaded.identity.me.thumbprint, loaded.hub_client
+        ),
     )
     return parts, carrier
 

@@ -49,6 +49,13 @@ class Enrolled(Shape):
     authority_pem: str
 
 
+class Certified(Shape):
+    """A site's next way in."""
+
+    site: SiteId
+    certificate_pem: str
+
+
 class Departed(Shape):
     """The site is no longer joined."""
 
@@ -99,6 +106,15 @@ def enrol(hub: Hub, request: Enrolment) -> Enrolled:
         hub_thumbprint=hub.signer.thumbprint,
         authority_pem=hub.authority_pem,
     )
+
+
+def certify(hub: Hub, site: str) -> Certified:
+    """A new transport certificate over the key by which a site joined. Raises Permanent(`site-unknown`)."""
+    with hub.change() as change:
+        known = require_site(change.tx, site).value
+        certificate = hub.authority.certify(site, known.certificate_pem, change.now)
+        change.note("site-certified", f"site/{site}/", thumbprint=known.thumbprint)
+    return Certified(site=site, certificate_pem=certificate)
 
 
 def leave(hub: Hub, site: str) -> Departed:

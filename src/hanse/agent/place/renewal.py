@@ -1,0 +1,67 @@
+"""The site's way into the hub, a certificate that ends: renewed by itself before it does."""
+
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from hanse.ports import Clock, Permanent, Temporary
+from hanse.trust.authority import due_for_renewal, expires_at
+from hanse.trust.keys import thumbprint_of_pem, write_private
+
+LOOK_SECONDS = 86_400.0
+AGAIN_SECONDS = 3_600.0
+_log = logging.getLogger(__name__)
+
+
+class HubLine(Protocol):
+    """The line to the hub that the certificate opens."""
+
+    async def certificate(self) -> str:
+        """A new one over the own key (PEM), for the present one. Raises Temporary, Permanent."""
+        ...
+
+    def reload(self) -> None:
+        """Show from now on what the file holds. Raises OSError."""
+        ...
+
+
+class HubCertificate:
+    """`file`, with a certificate by the hub's authority over the key with this thumbprint."""
+
+    def __init__(self, file: Path, thumbprint: str, line: HubLine) -> None:
+        self._file = file
+        self._thumbprint = thumbprint
+        self._line = line
+
+    async def keep(self, clock: Clock) -> None:
+        """Renew it, now and daily, once a third of its time is left. Never returns."""
+        while True:
+            await clock.sleep(LOOK_SECONDS if await self._look(clock.now()) else AGAIN_SECONDS)
+
+    async def _look(self, now: datetime) -> bool:
+        """True unless it has to be tried again soon. The old one stays until a better one is on disk."""
+        try:
+            before = self._file.read_text(errors="replace")
+            if due_for_renewal(before, now):
+                after = await self._line.certificate()
+                self._check(before, after)
+                write_private(self._file, after.encode())
+                self._line.reload()
+                _log.info("the certificate for the hub was renewed; it ends at %s", expires_at(after))
+        except (Temporary, Permanent) as error:
+            _log.warning("the certificate for the hub is not renewed yet: %s", error.message)
+            return False
+        except OSError as error:
+            _log.warning("the certificate for the hub, %s, is not renewed yet: %s", self._file, error)
+            return False
+        return True
+
+    def _check(self, before: str, after: str) -> None:
+        """Raises Permanent(`certificate-wrong`, `certificate-unreadable`, `key-unreadable`)."""
+        if thumbprint_of_pem(after) != self._thumbprint or expires_at(after) <= expires_at(before):
+            raise Permanent(
+                "certificate-wrong",
+                "the hub sent a certificate that is over another key, or ends no later than the present one;"
+                " the present one stays. Tell the hub's operator.",
+            )
