@@ -119,8 +119,10 @@ def agent_command_(*, dir: Directory = None) -> int:  # noqa: A002
     """The agent itself, without its parent."""
     from hanse.agent.process.running import serve_site
 
+    home = _home(dir)
     try:
-        return serve_site(_home(dir), build=_build)
+        home.require_journal()
+        return serve_site(home, build=_build)
     except Permanent as failure:
         _complain(failure.message)
         return 1 if failure.code in {"port-taken", "journal-in-use"} else EXIT_NOT_AGAIN

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hanse.agent.process.supervise import EXIT_NOT_AGAIN
 from hanse.site import run
 from hanse.trust.invitation import Invitation
 
@@ -56,6 +57,15 @@ def test_a_directory_that_never_joined_is_told_how(
 ) -> None:
     assert run(["site", command, "--dir", str(tmp_path)]) == 1
     assert "hanse site join TOKEN" in capsys.readouterr().err
+
+
+def test_an_agent_whose_journal_was_lost_does_not_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "hub.json").write_text("{}")
+    assert run(["site", "agent", "--dir", str(tmp_path)]) == EXIT_NOT_AGAIN
+    assert "journal.sqlite is not there" in capsys.readouterr().err
+    assert not (tmp_path / "journal.sqlite").exists()
 
 
 def test_stopping_a_site_that_does_not_run_is_no_error(

@@ -94,6 +94,16 @@ class Home:
                 f"{self.hub_file} is unreadable: {error}. Join again by a new token.",
             ) from error
 
+    def require_journal(self) -> None:
+        """Raises Permanent(`journal-missing`): without it a site could serve what it gave away."""
+        if self.is_joined() and not self.journal_file.exists():
+            raise Permanent(
+                "journal-missing",
+                f"{self.journal_file} is not there, and joining made it: it was lost. It alone knows which"
+                " epochs this site gave away, so the agent does not start without it."
+                " Leave with `hanse site leave --force` and join anew.",
+            )
+
     def identity(self, site_file: SiteFile) -> Identity:
         """Raises Permanent(`key-unreadable`, `not-joined`, `site-changed`)."""
         hub = self.hub()

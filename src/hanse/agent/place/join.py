@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from hanse.agent.journal import SqliteJournal
 from hanse.agent.place.file import SiteFile, read_site_file
 from hanse.agent.place.home import Home, HubFacts
 from hanse.ports import Permanent, Temporary
@@ -67,6 +68,7 @@ async def _join(home: Home, invitation: Invitation, request: dict[str, str], tex
         raise Temporary("hub-garbled", f"The hub's answer lacks {error}; it runs another version.") from error
     if facts.thumbprint != invitation.hub_thumbprint:
         raise Permanent("hub-key-wrong", "The hub names another key than the token does; it was not joined.")
+    SqliteJournal(home.journal_file).close()  # from now on its absence means that it was lost
     write_private(home.offers_file, text.encode())
     write_private(home.hub_certificate_file, way_in.encode())
     write_private(home.hub_file, json.dumps(asdict(facts), indent=1).encode())

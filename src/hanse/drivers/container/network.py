@@ -184,7 +184,7 @@ def _answer_for_the_gateway_only(bridge: str) -> None:
     except OSError as error:
         raise Permanent(
             "network-unavailable",
-            f"container networks cannot be kept apart on this machine: {error}; the agent must write /proc/sys",
+            f"container networks cannot be kept apart here: {error}; let the agent write to /proc/sys",
         ) from error
 
 
