@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -48,9 +49,13 @@ class Stage:
 
     @classmethod
     def all(cls) -> list["Stage"]:
-        """The demos that stand on this machine, running or left behind."""
+        """The demos that stand on this machine, running or left behind.
+
+        Everybody may write to the temporary directory, so only this user's own directories count.
+        """
         places = sorted(Path(tempfile.gettempdir()).glob("hanse-demo-*"))
-        return [cls(place, Network(int(place.name.rpartition("-")[2]))) for place in places if place.is_dir()]
+        numbered = [(place, place.name.rpartition("-")[2]) for place in places if _is_own(place)]
+        return [cls(place, Network(int(number))) for place, number in numbered if number.isdecimal()]
 
     @property
     def abandoned(self) -> bool:
@@ -171,13 +176,22 @@ class Stage:
             raise SceneryError(f"the site in {place} could not be stopped: {words}. Then: hanse demo down")
 
 
+def _is_own(place: Path) -> bool:
+    """A directory, no link, that this very user made."""
+    try:
+        found = place.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
 def identity(pid: int) -> str:
     """A process for certain: its number and its start time in ticks since boot."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
         return f"{pid} 0"
-    return f"{pid} {stat.rpartition(')')[2].split()[19]}"
+    return f"{pid} {fields.rpartition(')')[2].split()[19]}"
 
 
 def alive(who: str) -> bool:
