@@ -65,7 +65,11 @@ def test_the_thumbprint_is_what_openssl_computes(tmp_path: Path) -> None:
     assert public == public_pem(KEY)
 
 
-@pytest.mark.parametrize("content", [b"", b"no key", private_pem(KEY)[:80], public_pem(KEY).encode()])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no key", private_pem(KEY)[:80], public_pem(KEY).encode()],
+    ids=["empty", "no key", "cut off", "public"],
+)
 def test_a_damaged_key_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "site.key").write_bytes(content)
     with pytest.raises(Permanent, match=r"site\.key") as caught:
