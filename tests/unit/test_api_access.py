@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,15 @@ def test_a_site_that_carries_work_cannot_leave(world: World) -> None:
 def test_bodies_beyond_the_limit_are_refused_before_they_are_read(world: World) -> None:
     large = "x" * (BODY_MAX_BYTES + 1)
     assert world.refused("POST", "/v1/plans", {"file": large}) == (413, "body-too-large")
+
+
+def test_a_body_that_does_not_say_its_length_is_refused(world: World) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 1000
+
+    reply = world.http.request("POST", "/v1/plans", content=endless())
+    assert (reply.status_code, reply.json()["code"]) == (413, "body-too-large")
 
 
 def test_unknown_paths_methods_and_fields_are_problems_too(world: World) -> None:
