@@ -10,7 +10,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Applications",
         (
-            ("explain FILE", "What a file demands: hosts, rules, mistakes. Needs no hub."),
+            ("explain FILE", "Every requirement of a file, and where it came from. Needs no hub."),
             ("plan FILE", "Where it would run, what it costs, and why nowhere else. Buys nothing."),
             ("apply FILE", "Plan, ask, buy and run; or change what runs."),
             ("status [APP]", "What should be, what is, and what is under way."),

@@ -74,6 +74,10 @@ def test_a_good_file_becomes_a_statement_in_micro_euros() -> None:
         ("site:\n", "site: &x\n", "anchors"),
         ("  city: Oslo\n", "  city: Oslo\n  city: Bergen\n", "line 5, column 3: `city` stands here twice"),
         ("offers:\n", "offers: [\n", "this is not YAML"),
+        ("price_eur_per_hour: 0.0104", "price_eur_per_hour: 1e30", "less than or equal to 10000000"),
+        ("vcpu: 2", "vcpu: .inf", "vcpu: Input should be less than or equal to 1000000000"),
+        ("city: Oslo", "city: 2024-99-99", "line 4, column 9: '2024-99-99' cannot be read"),
+        ("city: Oslo", "city: !!int Oslo", "line 4, column 9: 'Oslo' cannot be read"),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_what_is_allowed(before: str, after: str, words: str) -> None:
@@ -92,6 +96,7 @@ def test_a_huge_an_empty_and_a_deep_file_are_refused() -> None:
     assert "longer than 1 MiB" in refusal("#" * (1 << 20) + "\n")
     assert "is empty" in refusal("")
     assert "nested deeper" in refusal("a: " + "[" * 40 + "]" * 40)
+    assert "nested deeper" in refusal("[" * 100_000)
 
 
 def test_a_bad_edit_leaves_the_last_good_file_in_force_and_is_named(tmp_path: Path) -> None:

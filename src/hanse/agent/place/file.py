@@ -11,6 +11,9 @@ from hanse.model.shape import CountryCode, ProviderId, Shape, SiteId
 from hanse.ports import Permanent
 
 _MICRO = 1_000_000
+_AMOUNT_MAX = 1_000_000_000
+_EUR_MAX = 10_000_000
+"""More is a slip of the pen, and no hub could reckon with it."""
 
 
 class ProviderEntry(Shape):
@@ -77,7 +80,7 @@ class EndpointEntry(Shape):
 
     address: str
     ports: PortRange = PortRange(first=8000, last=8099)
-    eur_per_month: Decimal = Field(default=Decimal(0), ge=0)
+    eur_per_month: Decimal = Field(default=Decimal(0), ge=0, le=_EUR_MAX)
 
 
 class LocalEntry(Shape):
@@ -92,16 +95,16 @@ class OfferEntry(Shape):
 
     kind: OfferKind
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$")
-    vcpu: float | None = Field(default=None, gt=0)
-    memory_gib: float | None = Field(default=None, gt=0)
-    disk_gib: float | None = Field(default=None, ge=0)
+    vcpu: float | None = Field(default=None, gt=0, le=_AMOUNT_MAX)
+    memory_gib: float | None = Field(default=None, gt=0, le=_AMOUNT_MAX)
+    disk_gib: float | None = Field(default=None, ge=0, le=_AMOUNT_MAX)
     gpu: str = ""
-    price_eur_per_hour: Decimal | None = Field(default=None, ge=0)
-    price_eur_per_month: Decimal | None = Field(default=None, ge=0)
-    price_eur_per_gib_month: Decimal | None = Field(default=None, ge=0)
-    egress_eur_per_gib: Decimal | None = Field(default=None, ge=0)
-    included_egress_gib: float | None = Field(default=None, ge=0)
-    units: int | None = Field(default=None, ge=0)
+    price_eur_per_hour: Decimal | None = Field(default=None, ge=0, le=_EUR_MAX)
+    price_eur_per_month: Decimal | None = Field(default=None, ge=0, le=_EUR_MAX)
+    price_eur_per_gib_month: Decimal | None = Field(default=None, ge=0, le=_EUR_MAX)
+    egress_eur_per_gib: Decimal | None = Field(default=None, ge=0, le=_EUR_MAX)
+    included_egress_gib: float | None = Field(default=None, ge=0, le=_AMOUNT_MAX)
+    units: int | None = Field(default=None, ge=0, le=_AMOUNT_MAX)
     """How many of these can be sold at once; absent: no limit."""
 
     @model_validator(mode="after")

@@ -45,6 +45,8 @@ def read_marked(text: str, name: str) -> Marked:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         raise _wrong(name, line, column, f"this is not YAML: {error.problem or error.context}") from error
+    except RecursionError:
+        raise Permanent("file-unreadable", f"{name} is nested deeper than {DEPTH_MAX}.") from None
     if node is None:
         raise Permanent("file-unreadable", f"{name} is empty. `docs/sites.md` shows what belongs in it.")
     places: dict[Path, tuple[int, int]] = {}
@@ -93,7 +95,11 @@ class _Builder:
                 f'a bare {word} can be read as true or false. Write "{word}" in quotes,'
                 " or true/false if that is meant",
             )
-        return self._reader.constructor.construct_object(node, deep=True)
+        try:
+            return self._reader.constructor.construct_object(node, deep=True)
+        except (MarkedYAMLError, ValueError) as error:
+            why = getattr(error, "problem", None) or error
+            raise self._at(node, f"{node.value!r} cannot be read: {why}") from error
 
     def _at(self, node: Node, what: str) -> Permanent:
         return _wrong(self._name, node.start_mark.line + 1, node.start_mark.column + 1, what)

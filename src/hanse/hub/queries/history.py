@@ -68,9 +68,7 @@ def logs_of(hub: Hub, name: str, component: str) -> Logs:
         for each in sorted(spoken, key=lambda each: each.at, reverse=True)
         if each.failure is not None
     ]
-    says = (
-        "" if pieces else "No site reports a failure. Sites send a program's last lines only when it fails."
-    )
+    says = "" if pieces else NO_PIECES
     return Logs(application=name, component=component, pieces=tuple(pieces), says=says)
 
 
