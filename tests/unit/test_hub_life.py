@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hub_world import World
 
-from hanse.model.replica.observation import ReplicaState
+from hanse.model.replica.observation import ReachState, ReplicaState, StatementState
 from hanse.model.replica.order import HoldOrder, ReplicaOrder
 from hanse.model.replica.role import ReplicaRole
 
@@ -64,6 +64,20 @@ def test_a_site_without_an_order_has_no_say_about_a_replica(shop: World) -> None
     order = shop.sites["birch/one"].orders["replica/shop/files/0/live"].order
     assert isinstance(order, ReplicaOrder)
     assert order.epoch == 2
+
+
+def test_prices_and_times_that_no_plan_can_reckon_with_are_refused(world: World) -> None:
+    site = world.sites["cedar/one"]
+    statement = site.statement()
+    cheap = statement.offers[0].model_copy(update={"price_micro_eur_per_month": -1})
+    lies = (
+        ("statement", StatementState(statement=statement.model_copy(update={"offers": (cheap,)}))),
+        ("reach", ReachState(rtt_ms={"alder/one": float("inf")})),
+    )
+    for subject, lie in lies:
+        refused = site.say(subject, lie)["refused"]
+        assert [each["code"] for each in refused] == ["observation-unreadable"]
+        assert "negative or no number" in refused[0]["message"]
 
 
 def test_a_bucket_moves_by_ticket_and_keeps_a_way_back(shop: World) -> None:

@@ -1,6 +1,7 @@
 """Observations: what sites say, verified by the site's key, the newest of each subject kept."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
@@ -8,9 +9,12 @@ from hanse.hub.context import Change, Hub
 from hanse.hub.membership import require_site, spread_membership
 from hanse.hub.records import ObservedRecord, SiteRecord, Stored, load, pair_key, save
 from hanse.model.market.offer import SiteStatement
-from hanse.model.replica.observation import Observation, StatementState
+from hanse.model.replica.observation import Observation, ReachState, StatementState
 from hanse.model.shape import Shape, digest_of
 from hanse.ports import Permanent, Transaction
+
+OFFERS_MAX = 1_000
+"""Offers that one site may state."""
 
 
 class RefusedDocument(Shape):
@@ -87,7 +91,24 @@ def _verified(hub: Hub, site: SiteRecord, document: str) -> Observation:
         raise Permanent(
             "observation-of-another", f"{site.site} signed an observation in the name of {observation.site}."
         )
+    if any(not 0 <= number < math.inf for number in _amounts(observation)):
+        raise Permanent(
+            "observation-unreadable",
+            f"{site.site} states an amount in {observation.subject} that is negative or no number.",
+        )
     return observation
+
+
+def _amounts(observation: Observation) -> Iterator[float]:
+    """Prices, sizes and times that plans will reckon with: a site must not upset those of others."""
+    state = observation.state
+    if isinstance(state, ReachState):
+        yield from state.rtt_ms.values()
+    if isinstance(state, StatementState):
+        yield state.statement.endpoint_micro_eur_per_month
+        for offer in state.statement.offers:
+            values = offer.model_dump().values()
+            yield from (value for value in values if isinstance(value, int | float))
 
 
 def _is_newer(tx: Transaction, observation: Observation) -> bool:
@@ -118,10 +139,11 @@ def _take_statement(change: Change, site: Stored[SiteRecord], observation: Obser
 
 
 def _speaks_for_itself(site: str, statement: SiteStatement) -> bool:
-    """A site cannot state another site, another provider, or offers elsewhere."""
+    """A site cannot state another site, another provider, offers elsewhere, or endlessly many."""
     provider = site.partition("/")[0]
     return (
         statement.site.site == site
+        and len(statement.offers) <= OFFERS_MAX
         and statement.provider.provider == provider == statement.site.provider
         and all(offer.site == site for offer in statement.offers)
     )
