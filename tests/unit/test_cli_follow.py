@@ -68,6 +68,17 @@ def test_each_phase_is_told_once_and_the_cut_over_by_its_name():
     assert ["cut-over" in line for line in lines[:2]] == [False, True]
 
 
+def test_what_comes_and_goes_between_two_looks_is_not_told_again():
+    copying = BASE | {"progress": PROGRESS}
+    _, words = watch(copying, copying | {"progress": PROGRESS | {"lag_objects": 3}}, copying, DONE)
+    assert words.count("copying") == 1
+
+
+def test_what_is_put_back_is_told_with_its_reason():
+    undoing = BASE | {"phase": "undoing", "reason": "the disk is full", "progress": PROGRESS}
+    assert doing(undoing) == "puts everything back: the disk is full"
+
+
 def test_no_line_before_the_cut_over_speaks_of_it():
     for phase in ("waiting", "reaching", "granting", "following", "preparing"):
         assert "cut-over" not in doing(BASE | {"phase": phase})

@@ -23,16 +23,17 @@ class Board:
     """What the person sees. `out` may be a terminal."""
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
-    _told: dict[str, tuple[tuple[object, ...], float]] = field(default_factory=dict)
+    _told: dict[str, tuple[tuple[object, ...], float, str]] = field(default_factory=dict)
     _live: bool = False
 
     def tell(self, operation: Document) -> None:
-        """A plain line if something changed or time has passed; the live line of a terminal always."""
+        """A plain line if something changed, new words after a while; a terminal's live line always."""
         name, now = operation["operation"], time.monotonic()
-        known, at = self._told.get(name, ((), 0.0))
+        known, at, told = self._told.get(name, ((), 0.0, ""))
         seen, line = stage(operation), f"{title(operation)}: {doing(operation)}"
-        if seen != known or (not self.out.isatty() and operation["progress"] and now - at >= REPEAT_SECONDS):
-            self._told[name] = (seen, now)
+        due = seen != known or (not self.out.isatty() and now - at >= REPEAT_SECONDS)
+        if due and line != told:
+            self._told[name] = (seen, now, line)
             self.line(line)
         elif self.out.isatty() and operation["progress"]:
             width = shutil.get_terminal_size().columns - 1

@@ -58,7 +58,10 @@ def doing(operation: Document) -> str:
     if operation["abort_wanted"]:
         words += " (abort asked for)"
     stuck = operation["state"] == "stuck" and operation["reason"]
-    more = stuck or progress_words(operation["progress"]) or operation["reason"]
+    why = operation["reason"]
+    more = (
+        stuck or (why if phase == _PHASES["undoing"] else "") or progress_words(operation["progress"]) or why
+    )
     return f"{words}: {more}" if more else words
 
 
