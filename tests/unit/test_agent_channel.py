@@ -1,8 +1,10 @@
 """The channel on real TLS: known keys are answered, everybody else is not."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -146,3 +148,35 @@ async def test_a_site_with_a_new_key_replaces_its_old_one(tmp_path: Path) -> Non
     a.peers.learn(ReachOrder(peers=(renewed,)))
     assert a.peers.by_thumbprint(b.peer.thumbprint) is None
     assert a.peers.by_thumbprint(c.peer.thumbprint) == renewed
+
+
+def _silence_limits(port: int) -> list[tuple[bool, int]]:
+    """Of this process's connections to a port: whether the kernel probes them, and its patience in ms."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            connection = socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            continue
+        with connection, suppress(OSError):
+            if connection.getpeername()[1] == port:
+                probed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                patience = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                found.append((probed, patience))
+    return found
+
+
+async def test_a_cut_link_is_noticed_within_seconds_while_an_answer_is_awaited(tmp_path: Path) -> None:
+    a, b = Site(tmp_path, "a"), Site(tmp_path, "b")
+    a.knows(b)
+    b.knows(a)
+    limits: list[tuple[bool, int]] = []
+
+    async def look(_thumbprint: str, _message: dict[str, Any]) -> dict[str, Any]:
+        limits.extend(_silence_limits(b.port))
+        return {"ok": True}
+
+    task = await b.serve(look)
+    await a.channel.ask(b.peer, {"ask": "catch_up"}, 60)
+    await end(task)
+    assert limits == [(True, 6000)]

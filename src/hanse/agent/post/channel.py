@@ -20,6 +20,9 @@ _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 10.0
 _ANSWER_SECONDS = 600.0
 """Longer than any ticket's deadline: the asker gives up before."""
+_SILENT_SECONDS = 6
+"""A peer whose machine acknowledges nothing for so long is away: clients must not wait for it in vain."""
+_PROBES = 4
 _log = logging.getLogger(__name__)
 
 Answer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -94,6 +97,7 @@ class Channel:
             plain = socket.socket(place[0], place[1])
             try:
                 plain.setblocking(False)
+                _notice_silence(plain)
                 began = loop.time()
                 await loop.sock_connect(plain, place[4])
                 connect_ms = (loop.time() - began) * 1000
@@ -135,6 +139,15 @@ class Channel:
             self._trust.trust(certificates)
         except Permanent:
             self._trust.trust(pem for pem in certificates if _is_readable(pem))
+
+
+def _notice_silence(connection: socket.socket) -> None:
+    """Let the kernel end a connection over a cut link, also while only an answer is awaited."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _SILENT_SECONDS - _PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_SECONDS * 1000)
 
 
 def _is_readable(pem: str) -> bool:
