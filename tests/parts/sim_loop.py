@@ -61,15 +61,15 @@ class KeptJournal:
     def __init__(self) -> None:
         self._tables: dict[str, dict[str, str]] = {}
         self._counters: dict[str, int] = {}
-        self.before_put: Callable[[], None] = lambda: None
+        self.on_put: Callable[[str], None] = lambda _table: None
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         row = self._tables.get(table, {}).get(key)
         return None if row is None else json.loads(row)
 
     def put(self, table: str, key: str, value: Mapping[str, Any]) -> None:
-        self.before_put()
         self._tables.setdefault(table, {})[key] = json.dumps(value)
+        self.on_put(table)
 
     def delete(self, table: str, key: str) -> None:
         self._tables.get(table, {}).pop(key, None)

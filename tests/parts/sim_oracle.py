@@ -36,7 +36,8 @@ class Oracle:
             if part is not None and part.takes_writes:
                 takers += 1
         if takers > 1:
-            named = [name for name, site in self._sites.items() if site.machine.parts[FILES].takes_writes]
+            stores = {name: site.machine.parts.get(FILES) for name, site in self._sites.items()}
+            named = [name for name, part in stores.items() if part is not None and part.takes_writes]
             raise BrokenError(f"{' and '.join(named)} take writes at the same time")
         if len(self._history.writes) == self._seen_writes:
             return

@@ -106,6 +106,32 @@ class World:
             await asyncio.gather(*left, return_exceptions=True)
 
 
+def aim(world: World) -> None:
+    """While a cut-over goes on, every durable step of it may be the moment at which something breaks."""
+    percent = world.random.choice([0, 10, 30])
+
+    def strike(table: str) -> None:
+        if table != "ticket" or not chance(world.random, percent):
+            return
+        if chance(world.random, 50):
+            site = world.sites[world.random.choice(SITES)]
+            seconds = world.random.uniform(0.05, 3.0)
+            world.do(soon(world, lambda: site.bounce(seconds)))
+        else:
+            pair = world.random.sample(SITES, 2)
+            seconds = world.random.uniform(0.5, 10)
+            world.do(soon(world, lambda: cut(world, pair, seconds)))
+
+    for site in world.sites.values():
+        site.journal.on_put = strike
+
+
+async def soon(world: World, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A message's way from now."""
+    await asyncio.sleep(world.random.uniform(0, 2 * world.weather.slow_seconds))
+    await work()
+
+
 async def trouble(world: World, seconds: float) -> None:
     """Faults, one after the other, for so long; whatever was cut is healed at the end."""
     random, weather = world.random, world.weather
@@ -113,6 +139,7 @@ async def trouble(world: World, seconds: float) -> None:
     weather.loss_percent = random.choice([0, 0, 5, 20])
     weather.slow_seconds = random.choice([0.002, 0.02, 0.5])
     world.hub.store.kill_percent = random.choice([0, 0.5, 2])
+    aim(world)
     while world.loop.time() < end:
         await asyncio.sleep(random.uniform(0.05, 2.0))
         site = world.sites[random.choice(SITES)]
@@ -129,6 +156,8 @@ async def trouble(world: World, seconds: float) -> None:
                 web = "shop/web/0/live"
                 if web in site.machine.parts and chance(random, 50):
                     site.machine.kill(web)
+    for site in world.sites.values():
+        site.journal.on_put = lambda _table: None
     weather.loss_percent, weather.slow_seconds, world.hub.store.kill_percent = 0.0, 0.002, 0.0
 
 
