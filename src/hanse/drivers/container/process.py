@@ -13,6 +13,7 @@ from hanse.ports import Permanent, Temporary
 
 _OUTPUT_LIMIT_BYTES = 1024 * 1024
 _PATIENCE_SECONDS = 5.0
+_REMOVALS = 6
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -68,10 +69,16 @@ async def run(
 
 
 async def remove_tree(*trees: Path) -> None:
-    """Remove directories however deep a hostile program made them, never crossing into a mount."""
-    finished = await run("rm", "-rf", "--one-file-system", *map(str, trees), timeout_seconds=300)
-    if finished.code:
-        raise Temporary("not-removed", f"files could not be removed: {finished.last_line}", 5.0)
+    """Remove directories however deep a hostile program made them, never crossing into a mount.
+
+    A container that was just ended may still have its monitor write a last file; that passes.
+    """
+    for attempt in range(_REMOVALS):
+        finished = await run("rm", "-rf", "--one-file-system", *map(str, trees), timeout_seconds=300)
+        if not finished.code:
+            return
+        await asyncio.sleep(0.2 * (attempt + 1))
+    raise Temporary("not-removed", f"files could not be removed: {finished.last_line}", 5.0)
 
 
 async def disk_bytes(*paths: Path) -> int:
