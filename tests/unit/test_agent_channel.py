@@ -153,16 +153,11 @@ async def test_a_site_with_a_new_key_replaces_its_old_one(tmp_path: Path) -> Non
 def _silence_limits(port: int) -> list[tuple[bool, int]]:
     """Of this process's connections to a port: whether the kernel probes them, and its patience in ms."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            connection = socket.socket(fileno=os.dup(int(name)))
-        except OSError:
-            continue
-        with connection, suppress(OSError):
-            if connection.getpeername()[1] == port:
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError), socket.socket(fileno=os.dup(int(entry.name))) as connection:
+            if connection.family == socket.AF_INET and connection.getpeername()[1] == port:
                 probed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-                patience = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
-                found.append((probed, patience))
+                found.append((probed, connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)))
     return found
 
 
