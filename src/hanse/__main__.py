@@ -31,6 +31,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("catalogue import DIR", "Replace the listed market by three CSV files."),
             ("image push|list|remove", "Container images, by digest."),
             ("invite PROVIDER/SITE", "A word that lets one site join, once."),
+            ("remove-site PROVIDER/SITE", "End the membership of a dead or lost site."),
         ),
     ),
     (

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,34 @@ def test_a_site_that_carries_work_cannot_leave(world: World) -> None:
     assert world.ask("POST", "/v1/site/departure", {}, **headers) == {"site": "alder/one"}
     assert world.refused("GET", "/v1/site/instructions", None, **headers) == (401, "wrong-site-key")
     assert world.sites["birch/one"].pull()[-1].order.peers == ()
+
+
+def test_a_lost_site_can_be_removed_by_the_hub_and_join_anew(world: World) -> None:
+    world.join("alder/one", "birch/one")
+    world.play()
+    world.apply(shop_file(world.push_image()))
+    world.play()
+    assert world.refused("DELETE", "/v1/sites/alder/one") == (422, "site-busy")
+    world.ask("POST", "/v1/applications/shop/retirement", {"erase_now": True})
+    world.play()
+    lost = {"x_test_thumbprint": world.sites["alder/one"].signer.thumbprint}
+    assert world.ask("DELETE", "/v1/sites/alder/one") == {"site": "alder/one"}
+    assert world.refused("GET", "/v1/site/instructions", None, **lost) == (401, "wrong-site-key")
+    assert world.refused("DELETE", "/v1/sites/alder/one") == (404, "site-unknown")
+    world.join("alder/one")
+    world.play()
+
+
+def test_a_site_that_retains_data_is_not_removed_before_its_date(world: World) -> None:
+    world.join("alder/one", "birch/one")
+    world.play()
+    world.apply(shop_file(world.push_image()))
+    world.play()
+    world.ask("POST", "/v1/applications/shop/retirement", {"erase_now": False})
+    world.play()
+    assert world.refused("DELETE", "/v1/sites/alder/one") == (422, "site-busy")
+    world.watch.time += timedelta(days=4000)
+    assert world.ask("DELETE", "/v1/sites/alder/one") == {"site": "alder/one"}
 
 
 def test_bodies_beyond_the_limit_are_refused_before_they_are_read(world: World) -> None:

@@ -135,6 +135,9 @@ def test_an_invitation_is_a_word_for_one_site(hanse):
     assert json.loads(hanse("invite", "dogwood/one", "--json"))["token"].startswith("hanse1.")
     assert "hanse site join hanse1." in hanse("invite", "dogwood/two")
     assert "is no site" in hanse("invite", "No Such/Site", code=1)
+    assert "is no site" in hanse("remove-site", "dogwood", "--yes", code=1)
+    assert "Nobody can be asked here" in hanse("remove-site", "dogwood/one", code=1)
+    assert "No site dogwood/one has joined" in hanse("remove-site", "dogwood/one", "--yes", code=1)
 
 
 def test_images_are_listed_and_removed(hanse, tmp_path):

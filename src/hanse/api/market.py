@@ -9,7 +9,7 @@ from hanse.api.access import Asked, TheFace
 from hanse.api.replies import perform, show
 from hanse.hub.commands.catalogue import CatalogueFiles, Imported, import_catalogue
 from hanse.hub.commands.plans import Planned, make_plan
-from hanse.hub.commands.sites import INVITATION_HOURS, Invited, invite
+from hanse.hub.commands.sites import INVITATION_HOURS, Departed, Invited, invite, remove
 from hanse.hub.queries.offers import (
     Filter,
     OfferPage,
@@ -84,3 +84,11 @@ def plans(face: TheFace, asked: Asked, wanted: PlanRequest) -> Response:
 def invitations(face: TheFace, asked: Asked, wanted: InvitationRequest) -> Response:
     """A single-use token for one site."""
     return perform(face.hub, asked, lambda hub: invite(hub, wanted.site, wanted.hours))
+
+
+@routes.delete("/v1/sites/{provider}/{site}", response_model=Departed)
+def remove_site(face: TheFace, asked: Asked, provider: str, site: str) -> Response:
+    """End the membership of a dead or lost site. Refused while anything is ordered there."""
+    removed = perform(face.hub, asked, lambda hub: remove(hub, f"{provider}/{site}"))
+    face.reload_sites()
+    return removed

@@ -15,6 +15,7 @@ ROOMS = {
     "offers": "market",
     "catalogue": "market",
     "invite": "market",
+    "remove-site": "market",
     "image": "images",
     "status": "running",
     "history": "running",

@@ -101,7 +101,8 @@ class Home:
                 "journal-missing",
                 f"{self.journal_file} is not there, and joining made it: it was lost. It alone knows which"
                 " epochs this site gave away, so the agent does not start without it."
-                " Leave with `hanse site leave --force` and join anew.",
+                " Leave with `hanse site leave --force`; the hub's operator ends the old membership"
+                " (`hanse remove-site PROVIDER/SITE`) and invites anew.",
             )
 
     def identity(self, site_file: SiteFile) -> Identity:

@@ -1,15 +1,16 @@
-"""`hanse providers | sites | offers | catalogue import | invite`."""
+"""`hanse providers | sites | offers | catalogue import | invite | remove-site`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from cyclopts import Parameter
 
 from hanse.cli.files import mistakes_of, read_file
 from hanse.cli.finding import open_hub
 from hanse.cli.show.table import eur, moment, number, table
-from hanse.cli.speaking import Json, make_app, say, say_json
+from hanse.cli.speaking import Json, Yes, confirm, make_app, say, say_json
 from hanse.ports import Permanent
 from hanse.wire.problem import ApiProblem
 
@@ -121,6 +122,35 @@ def invite(site: str, *, hours: float | None = None, json: Json = False) -> int:
                 f"  hanse site join {invited['token']} --offers SITE.yaml",
             ]
         )
+    return 0
+
+
+@commands.command(name="remove-site")
+def remove_site(site: str, *, yes: Yes = False, json: Json = False) -> int:
+    """End the membership of a site that is dead or lost; afterwards it can be invited anew.
+
+    Refused while anything is ordered there. A site that lives leaves by itself: `hanse site leave`.
+
+    Example: `hanse remove-site basilisco/bologna --yes`
+
+    Parameters
+    ----------
+    site:
+        PROVIDER/SITE of a joined site.
+    """
+    provider, _, place = site.partition("/")
+    if not provider or not place:
+        raise Permanent(
+            "site-malformed", f"{site!r} is no site: write provider/site, for example `hetzner/fsn1`."
+        )
+    if not yes and not confirm(f"Remove {site}? Its key is not let in any more."):
+        return 1
+    with open_hub() as client:
+        removed = client.send("DELETE", f"/v1/sites/{quote(provider, safe='')}/{quote(place, safe='')}")
+    if json:
+        say_json(removed)
+    else:
+        say(f"{removed['site']} is no longer joined. It can join anew: hanse invite {removed['site']}")
     return 0
 
 

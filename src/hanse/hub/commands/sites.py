@@ -1,4 +1,4 @@
-"""Sites: invite, enrol, leave."""
+"""Sites: invite, enrol, leave, be removed."""
 
 import hashlib
 import re
@@ -8,7 +8,18 @@ from pydantic import Field
 
 from hanse.hub.context import Change, Hub
 from hanse.hub.membership import require_site, spread_membership
-from hanse.hub.records import ApplicationRecord, InvitationRecord, SiteRecord, Stored, load, load_all, save
+from hanse.hub.records import (
+    ApplicationRecord,
+    InvitationRecord,
+    OrderedRecord,
+    SiteRecord,
+    Stored,
+    load,
+    load_all,
+    save,
+)
+from hanse.model.replica.order import ReplicaOrder
+from hanse.model.replica.role import ReplicaRole
 from hanse.model.shape import Moment, Shape, SiteId
 from hanse.ports import Permanent
 from hanse.trust.invitation import Invitation
@@ -128,14 +139,41 @@ def leave(hub: Hub, site: str) -> Departed:
                 f"{site} still carries {', '.join(work)}, so it cannot leave. "
                 "Move or retire that first: `hanse move APP --away-from PROVIDER` or `hanse retire APP`.",
             )
-        gone = stored.value.model_copy(update={"left_at": change.now})
-        save(change.tx, "site", site, gone, state="left", expect=stored.version)
-        for record in change.tx.select("observed"):
-            if record.key.endswith(f" {site}"):
-                change.tx.delete("observed", record.key, expect=record.version)
-        change.note("site-left", f"site/{site}/")
-        spread_membership(change)
+        _end_membership(change, stored, asked_by="site")
     return Departed(site=site)
+
+
+def remove(hub: Hub, site: str) -> Departed:
+    """The hub's operator ends the membership of a site that is dead or lost, so that it can be invited anew.
+
+    The site is not asked. Raises Permanent(`site-unknown`), Permanent(`site-busy`) while anything
+    but an absent replica is ordered there.
+    """
+    with hub.change() as change:
+        stored = require_site(change.tx, site)
+        work = sorted(_work_at(change, site) | _replicas_at(change, site))
+        if work:
+            raise Permanent(
+                "site-busy",
+                f"{site} still carries {', '.join(work)}, so it cannot be removed. "
+                "Move or retire that first: `hanse move APP --away-from PROVIDER` or "
+                "`hanse retire APP --erase-now`.",
+            )
+        _end_membership(change, stored, asked_by="hub")
+        departed = Departed(site=site)
+        change.answer(departed)
+    return departed
+
+
+def _end_membership(change: Change, stored: Stored[SiteRecord], *, asked_by: str) -> None:
+    site = stored.key
+    gone = stored.value.model_copy(update={"left_at": change.now})
+    save(change.tx, "site", site, gone, state="left", expect=stored.version)
+    for record in change.tx.select("observed"):
+        if record.key.endswith(f" {site}"):
+            change.tx.delete("observed", record.key, expect=record.version)
+    change.note("site-left", f"site/{site}/", asked_by=asked_by)
+    spread_membership(change)
 
 
 def _check_invitation(
@@ -161,7 +199,11 @@ def _token(code: str, what: str) -> Permanent:
 
 
 def _joined(site: str) -> Permanent:
-    return Permanent("site-joined", f"{site} has already joined. To join it anew, let it leave first.")
+    return Permanent(
+        "site-joined",
+        f"{site} has already joined. To join it anew, let it leave first (`hanse site leave`); "
+        f"if it is dead or lost: `hanse remove-site {site}`.",
+    )
 
 
 def _join(change: Change, request: Enrolment, thumbprint: str) -> None:
@@ -193,6 +235,20 @@ def _work_at(change: Change, site: str) -> set[str]:
         for component in (*record.components.values(), *record.endpoints.values()):
             if site in (component.placement.site, component.primary, component.way_back_site):
                 found.add(f"{record.name}/{component.placement.component}")
+    return found
+
+
+def _replicas_at(change: Change, site: str) -> set[str]:
+    """What was ordered at a site and is not absent; data that is retained counts until its date."""
+    found = set()
+    for stored in load_all(change.tx, "ordered", OrderedRecord, prefix="replica/"):
+        order = stored.value.order
+        if stored.value.site != site or not isinstance(order, ReplicaOrder):
+            continue
+        until = order.retain_until
+        over = order.role is ReplicaRole.RETAINED and until is not None and until < change.now
+        if order.role is not ReplicaRole.ABSENT and not over:
+            found.add(f"{order.key.application}/{order.key.component}")
     return found
 
 
