@@ -57,7 +57,8 @@ def test_a_plan_is_bought_and_runs(shop: World) -> None:
 
 def test_a_site_without_an_order_has_no_say_about_a_replica(shop: World) -> None:
     lie = ReplicaState(role=ReplicaRole.PRIMARY, epoch=99, ready=True)
-    shop.sites["cedar/one"].say("replica/shop/files/0/live", lie)
+    answer = shop.sites["cedar/one"].say("replica/shop/files/0/live", lie)
+    assert [each["code"] for each in answer["refused"]] == ["observation-unasked"]
     shop.ask("POST", "/v1/applications/shop/moves", {"component": "files", "to": "birch/one"})
     shop.play()
     assert sites_of(shop)["files"] == "birch/one"

@@ -13,6 +13,8 @@ from hanse.model.replica.observation import Observation, ReachState, StatementSt
 from hanse.model.shape import Shape, digest_of
 from hanse.ports import Permanent, Transaction
 
+UNASKED = "statement"
+"""The only subject of which a site speaks without an order."""
 OFFERS_MAX = 1_000
 """Offers that one site may state."""
 
@@ -37,8 +39,8 @@ class Ingested(Shape):
 def ingest(hub: Hub, site: str, documents: Sequence[str]) -> Ingested:
     """Keep the newest observation of each subject.
 
-    Raises Permanent(`site-unknown`). A document that is not by the site's key, not about the site or
-    not understood is refused alone.
+    Raises Permanent(`site-unknown`). A document that is not by the site's key, not about the site, not
+    understood, or about a subject that was never ordered there is refused alone.
     """
     with hub.look() as tx:
         record = require_site(tx, site).value
@@ -58,7 +60,10 @@ def _read(hub: Hub, site: SiteRecord, documents: Sequence[str]) -> tuple[list[Re
     refused = []
     for index, document in enumerate(documents):
         try:
-            read.append((document, _verified(hub, site, document)))
+            observation = _verified(hub, site, document)
+            with hub.look() as tx:
+                _require_ordered(tx, observation)
+            read.append((document, observation))
         except Permanent as failure:
             refused.append(RefusedDocument(index=index, code=failure.code, message=failure.message))
     return read, refused
@@ -77,6 +82,17 @@ def _keep_all(hub: Hub, site: str, fresh: Sequence[Read]) -> int:
         save(change.tx, "site", site, seen, state="joined", expect=record.version)
         change.note("observations-received", f"site/{site}/", documents=taken)
     return len(taken)
+
+
+def _require_ordered(tx: Transaction, observation: Observation) -> None:
+    """A site cannot fill the hub with subjects of its own. Raises Permanent(`observation-unasked`)."""
+    if observation.subject == UNASKED:
+        return
+    if tx.get("ordered", pair_key(observation.subject, observation.site)) is None:
+        raise Permanent(
+            "observation-unasked",
+            f"{observation.site} speaks of {observation.subject[:200]}, of which it has no order.",
+        )
 
 
 def _verified(hub: Hub, site: SiteRecord, document: str) -> Observation:
