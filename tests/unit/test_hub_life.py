@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hub_world import World
 
+from hanse.model.replica.instruction import Instruction
 from hanse.model.replica.observation import ReachState, ReplicaState, StatementState
 from hanse.model.replica.order import HoldOrder, ReplicaOrder
 from hanse.model.replica.role import ReplicaRole
@@ -172,6 +173,26 @@ def test_leaving_a_provider_ends_ways_back_that_stand_there(shop: World) -> None
     shop.play()
     assert component(shop, "files")["way_back"] is None
     assert shop.refused("POST", "/v1/applications/shop/moves", {"away_from": "alder"})[1] == "nothing-to-move"
+
+
+def test_a_connection_during_a_move_is_granted_where_the_highest_epoch_is_ordered(shop: World) -> None:
+    def silent_on_the_way_back(_site: object, instruction: Instruction) -> str | None:
+        order = instruction.order
+        back = isinstance(order, ReplicaOrder) and order.role is ReplicaRole.STANDBY
+        return "silent" if back else None
+
+    shop.sites["alder/one"].answer = silent_on_the_way_back
+    asked = shop.ask("POST", "/v1/applications/shop/moves", {"component": "files", "to": "birch/one"})
+    shop.play()
+    assert shop.ask("GET", f"/v1/operations/{asked['operations'][0]}")["state"] == "open"
+    path = "/v1/applications/shop/components/files/connections"
+    site = shop.sites["cedar/one"]
+    body = {"certificate_pem": site.certificate, "sealing_key": site.sealing}
+    opened = shop.ask("POST", path, body)
+    assert opened["site"] == "birch/one"
+    shop.play()
+    found = shop.ask("GET", f"{path}/{opened['id']}")
+    assert (found["ready"], found["site"]) == (True, "birch/one")
 
 
 def test_a_connection_is_granted_and_taken_back(shop: World) -> None:

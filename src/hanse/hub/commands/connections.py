@@ -7,6 +7,7 @@ from pydantic import Field
 from hanse.hub.context import Hub
 from hanse.hub.due import close_connection
 from hanse.hub.records import (
+    ApplicationRecord,
     ConnectionRecord,
     DueRecord,
     OrderedRecord,
@@ -16,12 +17,12 @@ from hanse.hub.records import (
 )
 from hanse.hub.settlement import remember_due, require_application, require_component
 from hanse.hub.spec import key_of, spec_of
-from hanse.hub.views import known_about
+from hanse.hub.views import component_view, known_about
 from hanse.model.replica.observation import Failure, ReplicaState
 from hanse.model.replica.order import ReplicaOrder
 from hanse.model.replica.spec import BucketSpec, Grant, Stream
-from hanse.model.shape import Moment, Shape
-from hanse.ports import Permanent
+from hanse.model.shape import Moment, Shape, SiteId
+from hanse.ports import Permanent, Transaction
 from hanse.trust.keys import public_sealing_key, thumbprint_of_pem
 
 CONNECTION_HOURS = 8
@@ -65,9 +66,10 @@ def connect(hub: Hub, name: str, component: str, request: ConnectionRequest) -> 
         stored = require_application(change.tx, name)
         placed = require_component(stored, component)
         key = key_of(name, component)
-        ordered = load(change.tx, "ordered", pair_key(f"replica/{key}", placed.primary or ""), OrderedRecord)
+        primary = _primary_of(change.tx, stored.value, component)
+        ordered = load(change.tx, "ordered", pair_key(f"replica/{key}", primary or ""), OrderedRecord)
         order = ordered.value.order if ordered else None
-        if placed.primary is None or not isinstance(order, ReplicaOrder):
+        if primary is None or not isinstance(order, ReplicaOrder):
             raise Permanent(
                 "application-not-running",
                 f"{name}/{component} does not serve anywhere now; nothing to connect to.",
@@ -83,7 +85,7 @@ def connect(hub: Hub, name: str, component: str, request: ConnectionRequest) -> 
         record = ConnectionRecord(id=f"c-{number}", application=name, component=component, grant=grant)
         save(change.tx, "connection", record.id, record, expect=0)
         grants = tuple(sorted((*order.grants, grant), key=lambda each: each.name))
-        change.order(placed.primary, order.model_copy(update={"grants": grants}))
+        change.order(primary, order.model_copy(update={"grants": grants}))
         due = DueRecord(
             what="connection",
             due=grant.expires_at or change.now,
@@ -99,8 +101,8 @@ def connect(hub: Hub, name: str, component: str, request: ConnectionRequest) -> 
             component=component,
             kind=placed.placement.kind,
             ready=False,
-            why=f"{placed.primary} was just asked to let you in",
-            site=placed.primary,
+            why=f"{primary} was just asked to let you in",
+            site=primary,
             expires_at=due.due,
         )
         change.answer(connection)
@@ -116,7 +118,7 @@ def find_connection(hub: Hub, name: str, component: str, connection: str) -> Con
         if record is None or (record.value.application, record.value.component) != (name, component):
             raise unknown_connection(connection)
         known = known_about(tx, f"replica/{key_of(name, component)}")
-    site = placed.primary or placed.placement.site
+        site = _primary_of(tx, stored.value, component) or placed.placement.site
     grant, at_site = record.value.grant, known.get(site)
     state = at_site.state(ReplicaState) if at_site else None
     failure = at_site.observed.failure if at_site and at_site.observed else None
@@ -156,6 +158,13 @@ def unknown_connection(connection: str) -> Permanent:
     return Permanent(
         "connection-unknown", f"There is no connection {connection} here, or it has ended. Connect again."
     )
+
+
+def _primary_of(tx: Transaction, record: ApplicationRecord, component: str) -> SiteId | None:
+    """Where the highest epoch is ordered to serve: during a move it is ahead of the settled record."""
+    if record.components[component].primary is None:
+        return None
+    return component_view(tx, record, component).primary_site()
 
 
 def _why_not(site: str, state: ReplicaState | None, bucket: str, sealed: str) -> str:
