@@ -5,7 +5,7 @@ from sim_world import play
 
 SEEDS = 200
 CALM_SEEDS = 20
-BATCH = 10
+BATCH = 5
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
