@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from hanse.model.document.claim import Relinquishment
 from hanse.model.replica.instruction import Instruction
 from hanse.model.replica.observation import CutOverState, HoldState, ReachState, ReplicaState, RouteState
-from hanse.model.replica.order import HoldOrder, ReachOrder, ReplicaOrder, RouteOrder, TicketOrder
+from hanse.model.replica.order import HoldOrder, ReachOrder, ReplicaOrder, RouteOrder, Ticket, TicketOrder
 from hanse.model.replica.role import ReplicaRole
 from hanse.model.replica.spec import Stream
+from hanse.model.shape import canonical_bytes
 
 Said = tuple[str, Any, Instruction | None]
 
@@ -60,10 +62,26 @@ def replica_state(site: Any, order: ReplicaOrder, relinquishment: str = "") -> R
     )
 
 
+def relinquishment(site: Any, ticket: Ticket) -> str:
+    """What the source signs; by any other site it is a forgery."""
+    paper = Relinquishment(
+        ticket=ticket.ticket,
+        key=ticket.key,
+        from_epoch=ticket.from_epoch,
+        to_epoch=ticket.from_epoch + 1,
+        source=ticket.source.site,
+        target=ticket.target.site,
+        position="p1",
+        at=site.world.watch.now(),
+    )
+    signed: str = site.signer.sign(canonical_bytes(paper), "hanse-relinquishment")
+    return signed
+
+
 def _cut_over(site: Any, instruction: Instruction, order: TicketOrder) -> Iterator[Said]:
     ticket = order.ticket
     part = {ticket.source.site: "source", ticket.target.site: "target"}.get(site.name, "route")
-    paper = "a relinquishment" if part == "source" else ""
+    paper = relinquishment(site, ticket) if part == "source" else ""
     state = CutOverState.model_validate(
         {"part": part, "phase": "done", "outcome": "done", "relinquishment": paper, "dark_ms": 120}
     )

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_answers import relinquishment
 from hub_world import World
 
 from hanse.model.replica.instruction import Instruction
-from hanse.model.replica.observation import ReachState, ReplicaState, StatementState
-from hanse.model.replica.order import HoldOrder, ReplicaOrder
+from hanse.model.replica.observation import CutOverState, ReachState, ReplicaState, StatementState
+from hanse.model.replica.order import HoldOrder, ReplicaOrder, TicketOrder
 from hanse.model.replica.role import ReplicaRole
 
 FILE = """\
@@ -173,6 +174,27 @@ def test_leaving_a_provider_ends_ways_back_that_stand_there(shop: World) -> None
     shop.play()
     assert component(shop, "files")["way_back"] is None
     assert shop.refused("POST", "/v1/applications/shop/moves", {"away_from": "alder"})[1] == "nothing-to-move"
+
+
+def test_the_target_alone_cannot_make_the_hub_believe_that_the_source_gave_away(shop: World) -> None:
+    source, target = shop.sites["alder/one"], shop.sites["birch/one"]
+    source.answer = lambda _site, said: "silent" if isinstance(said.order, TicketOrder) else None
+    asked = shop.ask("POST", "/v1/applications/shop/moves", {"component": "files", "to": "birch/one"})
+    shop.play()
+    operation = shop.ask("GET", f"/v1/operations/{asked['operations'][0]}")
+    instruction = target.orders[f"ticket/{operation['ticket']}"]
+    assert isinstance(instruction.order, TicketOrder)
+    lie = CutOverState(part="target", phase="done", outcome="done")
+    forged = lie.model_copy(update={"relinquishment": relinquishment(target, instruction.order.ticket)})
+    answer = target.say(instruction.subject, forged, instruction)
+    assert [each["code"] for each in answer["refused"]] == ["signature-wrong"]
+    target.say(instruction.subject, lie, instruction)
+    shop.play()
+    assert target.orders["replica/shop/files/0/live"].order.role is ReplicaRole.STANDBY
+    proof = lie.model_copy(update={"relinquishment": relinquishment(source, instruction.order.ticket)})
+    target.say(instruction.subject, proof, instruction)
+    shop.play()
+    assert target.orders["replica/shop/files/0/live"].order.role is ReplicaRole.PRIMARY
 
 
 def test_a_connection_during_a_move_is_granted_where_the_highest_epoch_is_ordered(shop: World) -> None:

@@ -7,9 +7,17 @@ from pydantic import ValidationError
 
 from hanse.hub.context import Change, Hub
 from hanse.hub.membership import require_site, spread_membership
-from hanse.hub.records import ObservedRecord, SiteRecord, Stored, load, pair_key, save
+from hanse.hub.records import ObservedRecord, OrderedRecord, SiteRecord, Stored, load, pair_key, save
+from hanse.model.document.claim import Relinquishment
 from hanse.model.market.offer import SiteStatement
-from hanse.model.replica.observation import Observation, ReachState, StatementState
+from hanse.model.replica.observation import (
+    CutOverState,
+    Observation,
+    ReachState,
+    ReplicaState,
+    StatementState,
+)
+from hanse.model.replica.order import Order, TicketOrder
 from hanse.model.shape import Shape, digest_of
 from hanse.ports import Permanent, Transaction
 
@@ -62,7 +70,8 @@ def _read(hub: Hub, site: SiteRecord, documents: Sequence[str]) -> tuple[list[Re
         try:
             observation = _verified(hub, site, document)
             with hub.look() as tx:
-                _require_ordered(tx, observation)
+                order = _order_behind(tx, observation)
+            _require_relinquished(hub, site, observation, order)
             read.append((document, observation))
         except Permanent as failure:
             refused.append(RefusedDocument(index=index, code=failure.code, message=failure.message))
@@ -84,15 +93,55 @@ def _keep_all(hub: Hub, site: str, fresh: Sequence[Read]) -> int:
     return len(taken)
 
 
-def _require_ordered(tx: Transaction, observation: Observation) -> None:
-    """A site cannot fill the hub with subjects of its own. Raises Permanent(`observation-unasked`)."""
+def _order_behind(tx: Transaction, observation: Observation) -> Order | None:
+    """None for the statement. A site cannot fill the hub with subjects of its own.
+
+    Raises Permanent(`observation-unasked`).
+    """
     if observation.subject == UNASKED:
-        return
-    if tx.get("ordered", pair_key(observation.subject, observation.site)) is None:
+        return None
+    ordered = load(tx, "ordered", pair_key(observation.subject, observation.site), OrderedRecord)
+    if ordered is None:
         raise Permanent(
             "observation-unasked",
             f"{observation.site} speaks of {observation.subject[:200]}, of which it has no order.",
         )
+    return ordered.value.order
+
+
+def _require_relinquished(hub: Hub, site: SiteRecord, observation: Observation, order: Order | None) -> None:
+    """A relinquishment that is shown must be the source's, for this very ticket or replica.
+
+    Raises Permanent(`signature-wrong`, `relinquishment-wrong`).
+    """
+    state = observation.state
+    if not isinstance(state, CutOverState | ReplicaState) or not state.relinquishment:
+        return
+    source = order.ticket.source.certificate_pem if isinstance(order, TicketOrder) else site.certificate_pem
+    payload = hub.signer.verify(state.relinquishment, "hanse-relinquishment", source)
+    try:
+        paper = Relinquishment.model_validate_json(payload)
+    except ValidationError as error:
+        raise _wrong_paper(observation) from error
+    shown: tuple[object, ...]
+    wanted: tuple[object, ...]
+    if isinstance(order, TicketOrder):
+        ticket = order.ticket
+        shown = (paper.ticket, paper.key, paper.from_epoch, paper.to_epoch, paper.source, paper.target)
+        parties = (ticket.source.site, ticket.target.site)
+        wanted = (ticket.ticket, ticket.key, ticket.from_epoch, ticket.from_epoch + 1, *parties)
+    else:
+        shown = (f"replica/{paper.key}", paper.source)
+        wanted = (observation.subject, site.site)
+    if shown != wanted:
+        raise _wrong_paper(observation)
+
+
+def _wrong_paper(observation: Observation) -> Permanent:
+    return Permanent(
+        "relinquishment-wrong",
+        f"{observation.site} shows a relinquishment with {observation.subject} that is not for it.",
+    )
 
 
 def _verified(hub: Hub, site: SiteRecord, document: str) -> Observation:

@@ -32,7 +32,7 @@ def route_sites(case: Case) -> tuple[SiteId, ...]:
 
 
 def cutting_over(case: Case) -> Check:
-    """Satisfied as soon as either side shows that the source has relinquished."""
+    """Satisfied once the source says, or either side shows by document, that it has relinquished."""
     if handed_over(case):
         return SATISFIED
     why = abort_reason(case)
@@ -50,28 +50,22 @@ def cutting_over(case: Case) -> Check:
 
 
 def handed_over(case: Case) -> bool:
-    """The source relinquished, as either side tells it."""
+    """The source relinquished: by its own word or document. The target's word alone is not enough."""
     if relinquishment_of(case):
         return True
     source = case.view.tickets.get(source_of(case), TicketView()).state
-    if source is not None and source.phase in ("relinquished", "done"):
-        return True
-    target = case.view.tickets.get(case.operation.target or "", TicketView()).state
-    if target is not None and target.phase in ("serving", "done"):
-        return True
-    replica = case.view.replica(case.operation.target).state
-    return (
-        replica is not None
-        and replica.role is ReplicaRole.PRIMARY
-        and replica.epoch == case.operation.from_epoch + 1
-    )
+    return source is not None and source.phase in ("relinquished", "done")
 
 
 def relinquishment_of(case: Case) -> str:
-    """The source's signed relinquishment, if the hub has seen it; empty otherwise."""
-    ticket = case.view.tickets.get(source_of(case), TicketView()).state
-    if ticket is not None and ticket.relinquishment:
-        return ticket.relinquishment
+    """The source's signed relinquishment, if the hub has seen it, from whomever; empty otherwise.
+
+    The hub takes no document into its observations that the source did not sign.
+    """
+    for site in (source_of(case), case.operation.target or ""):
+        ticket = case.view.tickets.get(site, TicketView()).state
+        if ticket is not None and ticket.relinquishment:
+            return ticket.relinquishment
     state = case.view.replica(case.operation.source).state
     if state is not None and state.role is ReplicaRole.FENCED and state.epoch == case.operation.from_epoch:
         return state.relinquishment
