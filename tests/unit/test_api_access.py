@@ -165,6 +165,21 @@ def test_bodies_beyond_the_limit_are_refused_before_they_are_read(world: World) 
     assert world.refused("POST", "/v1/plans", {"file": large}) == (413, "body-too-large")
 
 
+@pytest.mark.parametrize("path", ["/v1/catalogues", "/v1/site/observations", "/v1/plans"])
+def test_a_stranger_is_refused_before_the_body_is_looked_at(world: World, path: str) -> None:
+    sent = []
+
+    async def large() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            sent.append(1)
+            yield b"x" * 100_000
+
+    headers = {"Authorization": "Bearer wrong", "Content-Length": "10000000"}
+    reply = world.http.request("POST", path, content=large(), headers=headers)
+    assert reply.status_code == 401
+    assert sum(sent) * 100_000 <= BODY_MAX_BYTES + 200_000
+
+
 def test_a_body_that_does_not_say_its_length_is_refused(world: World) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):

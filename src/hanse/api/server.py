@@ -3,18 +3,23 @@
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hanse.api import applications, images, market, problems, sites
-from hanse.api.access import Face, require_admin
+from hanse.api.access import Face, require_admin, require_site
 from hanse.api.notify import Notifier
 from hanse.hub.context import Hub
+from hanse.ports import Permanent
 
 MIB = 1024 * 1024
 BODY_MAX_BYTES = 2 * MIB
 LARGER_BODIES = {"/v1/catalogues": 32 * MIB, "/v1/site/observations": 16 * MIB}
 STREAMED = "/v1/images/"
+OPEN = ("/v1/enrolments",)
+"""Routes whose credential lies in the body: the token to join with."""
+OF_SITES = "/v1/site/"
+"""Routes for joined sites, by client certificate; all others want the admin token."""
 DISCARD_MAX_BYTES = 128 * MIB
 """A body that is too large is read and thrown away up to here, so that the client hears why."""
 
@@ -43,7 +48,33 @@ def make_api(hub: Hub, admin_token: str, notifier: Notifier) -> FastAPI:
         return app.openapi()
 
     app.add_middleware(BodyLimit)
+    app.add_middleware(Credentials)
     return app
+
+
+class Credentials:
+    """Asks who it is by the header or the certificate, before anything of a body is kept."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The routes ask again; this is so that strangers cannot fill the hub's memory."""
+        if scope["type"] == "http" and scope["path"] not in OPEN:
+            try:
+                _require_credential(Request(scope))
+            except Permanent as failure:
+                await _discard(receive, BODY_MAX_BYTES)
+                await problems.problem(failure.code, failure.message)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _require_credential(request: Request) -> None:
+    if request.url.path.startswith(OF_SITES):
+        require_site(request)
+    else:
+        require_admin(request, request.headers.get("authorization", ""))
 
 
 class BodyLimit:
@@ -67,11 +98,16 @@ class BodyLimit:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+    await _discard(receive, DISCARD_MAX_BYTES)
+    words = f"The body of {scope['method']} {scope['path']} may have {limit:,} bytes, sent with its length."
+    await problems.problem("body-too-large", words)(scope, receive, send)
+
+
+async def _discard(receive: Receive, most: int) -> None:
+    """Read and throw away, so that the client hears the answer before the line is cut."""
     discarded = 0
-    while discarded < DISCARD_MAX_BYTES:
+    while discarded < most:
         message = await receive()
         discarded += len(message.get("body", b""))
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
             break
-    words = f"The body of {scope['method']} {scope['path']} may have {limit:,} bytes, sent with its length."
-    await problems.problem("body-too-large", words)(scope, receive, send)
