@@ -1,7 +1,9 @@
 """Observations reach the hub in the end, the newest of each subject, in order."""
 
 import asyncio
+from collections.abc import Sequence
 
+import pytest
 from agent_orders import bucket
 from agent_world import World, play
 
@@ -42,6 +44,30 @@ def test_what_was_said_before_a_crash_is_delivered_after_it() -> None:
         await world.ready("a/1", SUBJECT, "primary")
 
     play(scenario)
+
+
+def test_one_unexpected_fault_does_not_end_the_agent(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        world.add("a/1")
+        agent = world.start("a/1")
+        await world.until(lambda: ("a/1", "statement") in world.observed)
+        whole = agent.parts.carrier.instructions
+        faults = ["a strange\nanswer"]
+
+        async def faulty(since: int, wait_seconds: float) -> Sequence[str]:
+            if faults:
+                raise RuntimeError(faults.pop())
+            return await whole(since, wait_seconds)
+
+        agent.parts.carrier.instructions = faulty  # type: ignore[method-assign]
+        world.order("a/1", bucket("primary", 1))
+        await world.ready("a/1", SUBJECT, "primary")
+        assert not world.tasks["a/1"].done()
+        assert not faults
+
+    play(scenario)
+    told = [each.getMessage() for each in caplog.records if "met a fault" in each.getMessage()]
+    assert told == ["taking orders met a fault and begins anew: RuntimeError: a strange answer"]
 
 
 def test_sequences_grow_across_restarts() -> None:

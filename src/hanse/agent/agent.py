@@ -1,6 +1,7 @@
 """The agent's core: recovers, obeys, reports, answers peers. Needs the hub only for new orders."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +25,7 @@ from hanse.agent.replica.roles import Roles, Rooms
 from hanse.agent.replica.standby import Follower
 from hanse.agent.replica.voice import Voice
 from hanse.agent.routes import Routes
-from hanse.agent.waiting import backoff_seconds, first_of
+from hanse.agent.waiting import backoff_seconds, first_of, kept_up
 from hanse.model.replica.instruction import Instruction
 from hanse.model.replica.observation import Failure
 from hanse.model.replica.order import ReplicaOrder
@@ -99,14 +100,22 @@ class Agent:
         try:
             await self.recover()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._pull())
-                tasks.create_task(self.outbox.run())
-                tasks.create_task(self._state())
-                tasks.create_task(self._watch_network())
-                if self.parts.hub_certificate is not None:
-                    tasks.create_task(self.parts.hub_certificate.keep(self.parts.clock))
+                for what, work in self._duties().items():
+                    tasks.create_task(kept_up(self.parts.clock, what, work))
         finally:
             await self.stop()
+
+    def _duties(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        clock, certificate = self.parts.clock, self.parts.hub_certificate
+        duties: dict[str, Callable[[], Awaitable[None]]] = {
+            "taking orders": self._pull,
+            "reporting to the hub": self.outbox.run,
+            "stating the offers": self._state,
+            "watching the proxy": self._watch_network,
+        }
+        if certificate is not None:
+            duties["renewing the certificate"] = lambda: certificate.keep(clock)
+        return duties
 
     async def stop(self) -> None:
         """End the agent's own tasks. Parts go on; another agent on the same journal finds them."""

@@ -2,12 +2,15 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable
+import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from hanse.ports import Clock, Random
 
 _BACKOFF_FIRST_SECONDS = 0.5
+_FAULT_SECONDS = 5.0
+_log = logging.getLogger("hanse.agent")
 
 
 class Bell:
@@ -28,6 +31,17 @@ class Bell:
         else:
             await first_of(self._clock, self._event.wait(), seconds)
         self._event.clear()
+
+
+async def kept_up(clock: Clock, what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` until it returns; a fault that nobody expected is logged in one line, and it begins anew."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:  # noqa: BLE001 - one fault must not end all that a site does
+            words = " ".join(str(error).split())
+            _log.error("%s met a fault and begins anew: %s: %s", what, type(error).__name__, words)
+            await clock.sleep(_FAULT_SECONDS)
 
 
 async def first_of(clock: Clock, work: Awaitable[object], seconds: float) -> bool:

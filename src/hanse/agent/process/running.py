@@ -24,6 +24,7 @@ from hanse.agent.place.renewal import HubCertificate
 from hanse.agent.post.carrier import SiteCarrier
 from hanse.agent.post.channel import Channel
 from hanse.agent.process.ending import Ended, end_parts, placed
+from hanse.agent.waiting import kept_up
 from hanse.drivers.contract import Driver, Router
 from hanse.drivers.identity import ProcessMark
 from hanse.ports import Journal, Permanent, Temporary
@@ -163,7 +164,11 @@ async def _serve(real: Real, journal: SqliteJournal) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     data = loaded.site_file().data
-    work: list[Coroutine[Any, Any, Any]] = [agent.run(), carrier.run(), _watch_place(loaded)]
+    work: list[Coroutine[Any, Any, Any]] = [
+        agent.run(),
+        kept_up(parts.clock, "the wake-up line", carrier.run),
+        kept_up(parts.clock, "watching the site file", lambda: _watch_place(loaded)),
+    ]
     if data.address:
         work.append(channel.serve(loaded.listen_address or "", data.channel_port, agent.answer))
     return await _until_first(work, ending)
