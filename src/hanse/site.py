@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DIRECTORY = ".hanse/site"
 _STOP_SECONDS = 20.0
+_TOKEN_MAX_CHARS = 8192
 
 Directory = Annotated[Path | None, Parameter(name="--dir")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
@@ -40,7 +41,7 @@ Examples: `hanse site join TOKEN --dir /srv/site --offers offers.yaml`, then `ha
 
 @commands.command(name="join")
 def join_command(
-    token: str,
+    token: Annotated[str, Parameter(allow_leading_hyphen=True)],
     *,
     dir: Directory = None,  # noqa: A002 - the option's name
     offers: Path | None = None,
@@ -54,6 +55,7 @@ def join_command(
     ----------
     token:
         One word from the hub's operator (`hanse invite PROVIDER/SITE`); good once, for one site.
+        `-`: read it from the standard input, where other users of this machine cannot see it.
     dir:
         Where this site keeps its things. Default: $HANSE_SITE_DIR or ./.hanse/site
     offers:
@@ -67,7 +69,8 @@ def join_command(
     from hanse.agent.place.join import join
 
     home = _home(dir)
-    facts = asyncio.run(join(home, token, offers, datetime.now(UTC)))
+    word = sys.stdin.readline(_TOKEN_MAX_CHARS).strip() if token == "-" else token  # noqa: S105
+    facts = asyncio.run(join(home, word, offers, datetime.now(UTC)))
     said = {
         "site": facts.site,
         "hub": facts.url,

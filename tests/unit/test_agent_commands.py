@@ -1,6 +1,7 @@
 """`hanse site` and `hanse doctor`: mistakes are answered in words, and leave nothing behind."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def test_a_torn_token_is_named(tmp_path: Path, offers: Path, capsys: pytest.Capt
     assert run(["site", "join", "hanse1.abc", "--dir", str(tmp_path / "s"), "--offers", str(offers)]) == 1
     assert "not a whole join token" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
+
+
+def test_the_token_can_come_by_the_standard_input(
+    tmp_path: Path, offers: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = Invitation("https://127.0.0.1:1", "0" * 64, "secret").encode()
+    monkeypatch.setattr("sys.stdin", StringIO(f"{token}\n"))
+    assert run(["site", "join", "-", "--dir", str(tmp_path / "s"), "--offers", str(offers)]) == 1
+    assert "cannot be reached" in capsys.readouterr().err
 
 
 def test_a_hub_that_does_not_answer_leaves_the_keys_for_a_second_try(

@@ -78,10 +78,12 @@ class Stage:
         """The environment in which `hanse` finds this demo's hub."""
         return os.environ | {"HANSE_CONFIG": str(self.directory / "hub.json"), "NO_COLOR": "1"}
 
-    def hanse(self, *arguments: str) -> str:
-        """Output of a `hanse` command. Raises CommandError with its own words."""
+    def hanse(self, *arguments: str, words: str = "") -> str:
+        """Output of a `hanse` command that reads `words`. Raises CommandError with its own words."""
         command = [sys.executable, "-m", "hanse", *arguments]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=self.environment, input=words, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise CommandError(f"hanse {' '.join(arguments)}\n{done.stdout}{done.stderr}".rstrip())
         return done.stdout
@@ -123,7 +125,7 @@ class Stage:
             offers.write_text(site_file(company, self.network.address(index)), encoding="utf-8")
             token = self.hanse_json("invite", company.site_id)["token"]
             place = str(self.site_directory(index))
-            self.hanse("site", "join", token, "--dir", place, "--offers", str(offers))
+            self.hanse("site", "join", "-", "--dir", place, "--offers", str(offers), words=token)
             self.start(company.provider, self.network.inside(index), "site", "run", "--dir", place)
         self.wait_until("all sites to state their offers", self._all_sites_bookable)
 
