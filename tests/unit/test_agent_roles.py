@@ -223,3 +223,24 @@ def test_an_unforeseen_fault_of_one_subject_leaves_the_others_alone() -> None:
         assert failures == ["agent-fault"]
 
     play(scenario)
+
+
+def test_data_that_vanished_is_not_begun_anew_and_standbys_keep_their_copies() -> None:
+    async def scenario(world: World) -> None:
+        move = Move(world)
+        await move.deploy()
+        await move.put("kept")
+        copy = world.machines["b/1"].parts[str(STORE)]
+        await world.until(lambda: "kept" in copy.data)
+        disk = world.machines["a/1"].parts
+        unmounted = disk.pop(str(STORE))
+        world.machines["a/1"].net.leave(unmounted.machine.address_of(unmounted.name))
+        told = await world.until(lambda: world.observed["a/1", SUBJECT].failure)
+        assert told.code == "data-missing"
+        await asyncio.sleep(60)
+        assert (str(STORE) in disk, "kept" in copy.data) == (False, True)
+        disk[str(STORE)] = unmounted
+        await world.ready("a/1", SUBJECT, "primary")
+        assert "kept" in disk[str(STORE)].data
+
+    play(scenario)

@@ -18,7 +18,7 @@ from hanse.model.replica.instruction import Instruction
 from hanse.model.replica.order import ReplicaOrder
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
 from hanse.model.replica.spec import ReplicaSpec
-from hanse.ports import Permanent
+from hanse.ports import Permanent, Temporary
 from hanse.replicas.level import Hold, Refused, judge
 
 LOOK_SECONDS = 5.0
@@ -103,6 +103,7 @@ class Roles:
         """Let a replica that is primary by right serve, and open its gate. Needs `lock`."""
         rooms = self._rooms
         driver = self.driver(replica.spec)
+        await _require_data(replica, driver)
         reporter = rooms.voice.reporter(replica.key)
         served = await driver.primary(replica.key, replica.spec, environment, reporter)
         followers = served.followers
@@ -259,3 +260,18 @@ class Roles:
             return LOOK_SECONDS
         left = (moment - self._rooms.parts.clock.now()).total_seconds()
         return min(LOOK_SECONDS, max(left, 0.0) + 0.001)
+
+
+async def _require_data(replica: Replica, driver: Driver) -> None:
+    """What was served and is empty now is not begun anew: its followers would throw their copies away."""
+    if not replica.keeps_state or replica.clients is None:
+        return
+    held = await driver.look(replica.key)
+    if held.role is ReplicaRole.ABSENT:
+        raise Temporary(
+            "data-missing",
+            f"The data of {replica.key} is not on this site's disk any more, so it is not served."
+            " Is a disk not mounted, or was its directory moved? Put it back, and it goes on by itself."
+            " Standbys elsewhere keep what they have copied.",
+            delay_seconds=5.0,
+        )
