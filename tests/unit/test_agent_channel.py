@@ -175,3 +175,23 @@ async def test_a_cut_link_is_noticed_within_seconds_while_an_answer_is_awaited(t
     await a.channel.ask(b.peer, {"ask": "catch_up"}, 60)
     await end(task)
     assert limits == [(True, 6000)]
+
+
+@pytest.mark.parametrize("line", [b"[" * 200_000, b"garbage", b"\xff\xfe", b'{"n":' + b"9" * 5000 + b"}"])
+async def test_a_hostile_line_ends_its_connection_and_nothing_else(tmp_path: Path, line: bytes) -> None:
+    a, b = Site(tmp_path, "a"), Site(tmp_path, "b")
+    a.knows(b)
+    b.knows(a)
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
+    task = await b.serve(echo)
+    trust = PeerTrust(tmp_path / "a.crt", tmp_path / "a.key")
+    trust.trust([b.peer.certificate_pem])
+    reader, writer = await asyncio.open_connection("127.0.0.1", b.port, ssl=trust.client, server_hostname="")
+    writer.write(line + b"\n")
+    with suppress(OSError):
+        assert await reader.read() == b""
+    writer.transport.abort()
+    assert (await a.channel.ask(b.peer, {"ask": "ping"}, 5))["ok"]
+    await end(task)
+    assert faults == []

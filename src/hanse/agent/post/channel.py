@@ -169,7 +169,10 @@ async def _read(reader: asyncio.StreamReader) -> dict[str, Any]:
     line = await reader.readline()
     if not line:
         raise EOFError("it closed the connection")
-    message = json.loads(line)
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
     if not isinstance(message, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - like any other garbled line
     return message
