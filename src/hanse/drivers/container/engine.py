@@ -97,6 +97,7 @@ class Engine:
             *self._command(),
             *words,
             timeout_seconds=timeout_seconds,
+            directory=self._directory,  # a monitor leaves a file named `oom` where it was started
             environment={
                 **(environment or {}),
                 "CONTAINERS_CONF": str(self._place / "containers.conf"),

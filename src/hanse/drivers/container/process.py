@@ -33,9 +33,14 @@ class Finished:
 
 
 async def run(
-    *argv: str, timeout_seconds: float = 60.0, environment: Mapping[str, str] | None = None
+    *argv: str,
+    timeout_seconds: float = 60.0,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
 ) -> Finished:
-    """Run to the end. Output goes through files, so that a part that stays behind cannot hold us up.
+    """Run to the end, in `directory`, which a part that stays behind may write to.
+
+    Output goes through files, so that such a part cannot hold us up.
 
     Raises Permanent(`program-missing`) if it is not installed, Temporary(`program-slow`) after the timeout.
     """
@@ -47,6 +52,7 @@ async def run(
                 stdout=output,
                 stderr=complaint,
                 env={"PATH": program_path(), "LC_ALL": "C.UTF-8", **(environment or {})},
+                cwd=directory,
             )
         except FileNotFoundError:
             raise Permanent(
