@@ -1,9 +1,10 @@
 """The way of a request through connector, gate and service, while the service moves."""
 
 import asyncio
+import http.client
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,27 @@ async def test_clients_see_no_error_while_the_service_moves(world: World) -> Non
     assert [client.errors for client in clients] == [[], []]
     assert {text for client in clients for text in client.answers} == {"p-a/a1", "p-b/b1"}
     assert all(client.slowest_seconds < 4 for client in clients)
+
+
+async def test_a_connection_that_rests_through_a_reload_finds_the_new_place(world: World) -> None:
+    old, both = world.route.upstreams[:1], world.route.upstreams
+    router, visitor = world.routers["c"], http.client.HTTPConnection(*world.route.listen, timeout=20)
+    await router.hold((), (replace(world.route, upstreams=old),))
+    assert await asyncio.to_thread(ask_again, visitor) == (200, "p-a/a1")
+    await router.hold((), (world.route,))
+    await world.routers["b"].open(STREAM)
+    await router.switch(ROUTE, both[1].name)
+    await world.routers["a"].close(STREAM, 1.0)
+    began = time.monotonic()
+    assert await asyncio.to_thread(ask_again, visitor) == (200, "p-b/b1")
+    assert time.monotonic() - began < 2
+    visitor.close()
+
+
+def ask_again(connection: http.client.HTTPConnection) -> tuple[int, str]:
+    connection.request("GET", "/")
+    reply = connection.getresponse()
+    return reply.status, reply.read().decode()
 
 
 async def test_a_switch_is_a_matter_of_milliseconds(world: World) -> None:

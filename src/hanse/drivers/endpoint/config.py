@@ -162,11 +162,13 @@ def _route(route: LocalRoute, files: dict[str, bytes], hold_seconds: int) -> str
             f"route {route.name} asks for protocol {route.protocol[:20]!r}; known are http and tcp"
         )
     http = route.protocol == "http"
+    wait = "http-request" if http else "tcp-request content"
     front = [
         f"frontend {name}",
         f"  mode {route.protocol}",
         f"  bind {_address(route.listen)}",
-        f"  {'http-request' if http else 'tcp-request content'} lua.hold {name} if {{ nbsrv({name}) eq 0 }}",
+        f"  {wait} lua.hold {name} if {{ nbsrv({name}) eq 0 }} !{{ stopping }}",
+        f"  use_backend onward:{name} if {{ stopping }}",
         f"  default_backend {name}",
     ]
     if not http:
@@ -187,7 +189,22 @@ def _route(route: LocalRoute, files: dict[str, bytes], hold_seconds: int) -> str
         back += [f"  http-request disable-l7-retry unless {{ method {_REPEATABLE} }}"]
         back += ["  retry-on conn-failure empty-response", _BROKEN, _BUSY.format(seconds=hold_seconds)]
     back += [_server(upstream, upstream.name == route.active, files) for upstream in _sorted(route.upstreams)]
-    return "\n".join(front + back) + "\n"
+    return "\n".join(front + back + _onward(route, name)) + "\n"
+
+
+def _onward(route: LocalRoute, name: str) -> list[str]:
+    """From a worker that is being replaced to the one that replaces it, by the route's own address.
+
+    Clients keep idle connections to an older worker, which knows neither new upstreams nor switches.
+    """
+    one_by_one = ["  option http-server-close", "  http-reuse never"] if route.protocol == "http" else []
+    return [
+        f"backend onward:{name}",
+        f"  mode {route.protocol}",
+        "  retries 3",
+        *one_by_one,
+        f"  server onward {_address(route.listen)}",
+    ]
 
 
 def _server(upstream: RouteUpstream, active: bool, files: dict[str, bytes]) -> str:
