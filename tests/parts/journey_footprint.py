@@ -9,8 +9,11 @@ from pathlib import Path
 from journey_stage import SITES, Journey, number_of
 
 RUN_DIRECTORY = Path("/run/hanse")
-CHANGING = ("journal.sqlite", "hub.sqlite", "hub.json", ".log")
-"""Written all the time by what runs anyway."""
+PROXY = "haproxy"
+"""Its workers end when their last client leaves, so only its presence counts."""
+COPIER = "rclone"
+"""A standby's passes come and go."""
+FLEETING = (".log", "-journal", "-wal", "-shm", ".tmp")
 
 
 def footprint(journey: Journey) -> "Counter[str]":
@@ -39,8 +42,9 @@ def _processes(journey: Journey, site: str) -> list[str]:
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             inside = str((process / "ns" / "net").readlink()) == network
             if words and (inside or place in words):
-                found.append(f"process at {site}: {words.split()[0]} {' '.join(words.split()[1:4])}")
-    return found
+                found.append(f"process at {site}: {words.split()[0]}")
+    lasting = [each for each in found if PROXY not in each and not each.endswith(COPIER)]
+    return lasting + sorted({each for each in found if PROXY in each})
 
 
 def _network_of(journey: Journey, site: str) -> str:
@@ -62,8 +66,9 @@ def _mounts(journey: Journey) -> list[str]:
 
 
 def _files(place: Path) -> list[str]:
+    """What drivers keep of components; the proxy's own files are of the site."""
     found = []
-    for directory, _, files in os.walk(place):
-        found.append(f"directory: {directory}")
-        found += [f"file: {directory}/{name}" for name in files if not any(each in name for each in CHANGING)]
+    for kind in ("bucket", "container", "networks"):
+        for directory, _, files in os.walk(place / "parts" / kind):
+            found += [f"file: {directory}/{name}" for name in files if not name.endswith(FLEETING)]
     return found

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from hanse.__main__ import main
-from hanse.demo.clients import Client
 from hanse.demo.scenery import COMPANIES, application_file, pack_rclone
 from hanse.demo.stage import Stage
 
@@ -124,6 +124,11 @@ class Journey:
             os.close(terminal)
         return sound(Said(done.returncode, done.stdout, done.stderr))
 
+    @property
+    def config(self) -> dict[str, str]:
+        """Where the hub is: `url`, `token_file`, `ca_file`."""
+        return dict(json.loads((self.directory / "hub.json").read_text()))
+
     def file(self, name: str, text: str) -> str:
         """A file of the person."""
         path = self.directory / name
@@ -134,6 +139,18 @@ class Journey:
         """A site's directory."""
         return self.stage.site_directory(number_of(site))
 
+    def agent_of(self, site: str) -> int:
+        """The process id of a site's agent, the child of its supervisor; 0 while there is none."""
+        parent = self.stage.processes[COMPANIES[number_of(site) - 1].provider].pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return int(children[0]) if children else 0
+
+    def kill_agent(self, site: str) -> None:
+        """As the kernel would for want of memory; its parent starts another."""
+        killed = wait_until(lambda: self.agent_of(site), f"the agent of {site}")
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: self.agent_of(site) not in (0, killed), f"the next agent of {site}")
+
     def status(self, application: str) -> Any:
         return self.ask("status", application)
 
@@ -143,11 +160,8 @@ class Journey:
         parts = self.status(application)["components"]
         return str(next(each["site"] for each in parts if each["component"] == component))
 
-    def endpoint(self, application: str) -> Client:
-        """A client of the application's stable address."""
-        return Client(self.url(application))
-
     def url(self, application: str) -> str:
+        """The stable address of its exposed component."""
         endpoint = self.status(application)["endpoints"][0]
         return f"http://{endpoint['address']}:{endpoint['port']}"
 

@@ -1,0 +1,163 @@
+"""What a user owns survives: hub and agents killed at bad moments, restarts, a second demo beside."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from journey_objects import Visitors, connected, request
+from journey_stage import (
+    COMMAND,
+    LINDWORM,
+    TARASQUE,
+    Journey,
+    bucket_file,
+    number_of,
+    pack_busybox,
+    pages_file,
+    wait_until,
+)
+
+from hanse.demo.scenery import COMPANIES
+from hanse.demo.stage import Stage
+
+pytestmark = pytest.mark.xdist_group("survival")
+
+PAGE = "the same bytes as ever"
+
+
+@pytest.fixture(scope="module")
+def home(journey: Journey) -> Iterator[Journey]:
+    """A page at lindworm and a bucket with objects at basilisco."""
+    archive = pack_busybox(journey.directory / "pages.tar", **{"index.html": PAGE})
+    file = pages_file("home", journey.push(archive), site=LINDWORM)
+    journey.do("apply", journey.file("home.yaml", file), "--yes")
+    journey.do("apply", journey.file("chest.yaml", bucket_file("chest")), "--yes")
+    with connected(journey, "chest/files") as bucket:
+        for number in range(8):
+            bucket.put(f"{number}.bin", bytes([number]) * 2**20)
+    yield journey
+    for name in ("home", "chest"):
+        journey.do("retire", name, "--erase-now", "--yes")
+
+
+def objects_of(journey: Journey) -> list[str]:
+    with connected(journey, "chest/files") as bucket:
+        assert bucket.get("7.bin") == b"\7" * 2**20
+        return bucket.names()
+
+
+def restart_hub(journey: Journey, application: str) -> None:
+    """Started again in the same directory; returns when nothing is under way."""
+    journey.stage.start_hub()
+    wait_until(lambda: journey.is_idle(application), f"{application} to settle")
+
+
+def test_work_goes_on_while_the_hub_is_off_and_commands_say_so(home: Journey) -> None:
+    url = home.url("home")
+    with Visitors(url, "", PAGE.encode()) as visitors:
+        home.stage.kill_hub()
+        visitors.wait_for_more()
+        told = home.refused("status", "home")
+        home.stage.start_hub()
+        visitors.wait_for_more()
+    assert visitors.failed == []
+    assert home.config["url"] in told
+    assert "hanse hub run" in told
+
+
+def test_a_hub_killed_in_the_middle_of_apply_finishes_it(home: Journey) -> None:
+    applying = home.begin("apply", home.file("late.yaml", bucket_file("late")), "--yes")
+    wait_until(lambda: home.type("status", "late").code == 0, "the order")
+    home.stage.kill_hub()
+    applying.communicate(timeout=60)
+    restart_hub(home, "late")
+    wait_until(lambda: home.status("late")["state"] == "running", "the application to run")
+    with connected(home, "late/files") as bucket:
+        bucket.put("a.txt", b"a")
+        assert bucket.names() == ["a.txt"]
+    home.do("retire", "late", "--erase-now", "--yes")
+
+
+def test_a_hub_killed_in_the_middle_of_a_move_loses_nothing(home: Journey) -> None:
+    moving = home.begin("move", "chest/files", "--to", TARASQUE, "--yes")
+    assert moving.stdout is not None
+    line = next((line for line in moving.stdout if "copies" in line), "")
+    assert line, "the move ended before it copied"
+    home.stage.kill_hub()
+    moving.communicate(timeout=60)
+    restart_hub(home, "chest")
+    assert home.site_of("chest/files") == TARASQUE
+    assert len(objects_of(home)) == 8
+
+
+def test_an_agent_killed_while_it_copies_is_started_again_and_the_move_succeeds(home: Journey) -> None:
+    moving = home.begin("move", "chest/files", "--to", LINDWORM, "--yes")
+    assert moving.stdout is not None
+    next(line for line in moving.stdout if "copies" in line)
+    home.kill_agent(LINDWORM)
+    words, _ = moving.communicate(timeout=120)
+    assert moving.returncode == 0, words
+    assert home.site_of("chest/files") == LINDWORM
+    assert len(objects_of(home)) == 8
+
+
+def test_a_site_that_is_started_again_knows_its_roles(home: Journey) -> None:
+    site, url = LINDWORM, home.url("home")
+    name, place = COMPANIES[number_of(site) - 1].provider, home.place(site)
+    with Visitors(url, "", PAGE.encode()) as visitors:
+        process = home.stage.processes[name]
+        process.terminate()
+        process.wait(30)
+        visitors.wait_for_more()
+        inside = home.stage.network.inside(number_of(site))
+        home.stage.start(name, inside, "site", "run", "--dir", str(place))
+        wait_until(lambda: home.agent_of(site), "the agent")
+        visitors.wait_for_more()
+    assert visitors.failed == []
+    assert len(objects_of(home)) == 8
+
+
+def test_a_second_agent_of_a_site_and_a_second_hub_are_refused_by_name(home: Journey) -> None:
+    place = home.place(LINDWORM)
+    assert f"The site in {place} already runs" in home.refused("site", "run", "--dir", str(place))
+    hub = str(home.directory / "hub")
+    assert f"already runs in {hub}" in home.refused("hub", "run", "--dir", hub, "--listen", "127.0.0.1:1")
+
+
+def test_a_port_of_the_hub_that_somebody_has_is_named(home: Journey, tmp_path: Path) -> None:
+    listen = f"{home.stage.network.hub_address}:8443"
+    told = home.refused("hub", "run", "--dir", str(tmp_path / "two"), "--listen", listen)
+    assert "port 8443" in told
+    assert "--listen" in told
+
+
+def test_a_demo_interrupted_while_it_is_set_up_leaves_nothing_and_touches_no_kept_one(home: Journey) -> None:
+    before = {stage.directory for stage in Stage.all()}
+    with kept(home):
+        setting_up = subprocess.Popen(
+            [*COMMAND, "demo", "up"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ
+        )
+        new = wait_until(lambda: {stage.directory for stage in Stage.all()} - before, "the set-up")
+        wait_until(lambda: any((place / "hub.pid").exists() for place in new), "the hub's start")
+        setting_up.send_signal(signal.SIGINT)
+        words, _ = setting_up.communicate(timeout=120)
+    assert setting_up.returncode == 130, words
+    assert b"Traceback" not in words
+    assert not any(place.exists() for place in new)
+    assert request(home.url("home"), "GET", "") == (200, PAGE.encode())
+
+
+@contextmanager
+def kept(journey: Journey) -> Iterator[None]:
+    """As `hanse demo up` leaves it: no process owns it, and it is to stay."""
+    owner = journey.directory / "owner"
+    before = owner.read_text()
+    owner.write_text("kept")
+    try:
+        yield
+    finally:
+        owner.write_text(before)
