@@ -22,7 +22,7 @@ from journey_stage import (
 )
 
 from hanse.demo.scenery import COMPANIES
-from hanse.demo.stage import Stage
+from hanse.demo.stage import Stage, identity
 
 pytestmark = pytest.mark.xdist_group("survival")
 
@@ -136,19 +136,27 @@ def test_a_port_of_the_hub_that_somebody_has_is_named(home: Journey, tmp_path: P
 
 
 def test_a_demo_interrupted_while_it_is_set_up_leaves_nothing_and_touches_no_kept_one(home: Journey) -> None:
-    before = {stage.directory for stage in Stage.all()}
     with kept(home):
         setting_up = subprocess.Popen(
             [*COMMAND, "demo", "up"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ
         )
-        new = wait_until(lambda: {stage.directory for stage in Stage.all()} - before, "the set-up")
-        wait_until(lambda: any((place / "hub.pid").exists() for place in new), "the hub's start")
+        new = wait_until(lambda: owned_by(setting_up.pid), "the set-up")
+        wait_until((new / "hub.pid").exists, "the hub's start")
         setting_up.send_signal(signal.SIGINT)
         words, _ = setting_up.communicate(timeout=120)
     assert setting_up.returncode == 130, words
     assert b"Traceback" not in words
-    assert not any(place.exists() for place in new)
+    assert not new.exists()
     assert request(home.url("home"), "GET", "") == (200, PAGE.encode())
+
+
+def owned_by(pid: int) -> Path | None:
+    """The directory of the demo that a process sets up."""
+    owner = identity(pid)
+    places = [stage.directory for stage in Stage.all()]
+    return next(
+        (one for one in places if (one / "owner").exists() and (one / "owner").read_text() == owner), None
+    )
 
 
 @contextmanager

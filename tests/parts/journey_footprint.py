@@ -11,9 +11,11 @@ from journey_stage import SITES, Journey, number_of
 RUN_DIRECTORY = Path("/run/hanse")
 PROXY = "haproxy"
 """Its workers end when their last client leaves, so only its presence counts."""
-COPIER = "rclone"
-"""A standby's passes come and go."""
+VISITORS = ("rclone", "podman")
+"""A standby's passes and an agent's looks come and go; what podman runs has names of its own."""
 FLEETING = (".log", "-journal", "-wal", "-shm", ".tmp")
+DEPTH = 2
+"""Below it a part keeps its own house."""
 
 
 def footprint(journey: Journey) -> "Counter[str]":
@@ -43,7 +45,7 @@ def _processes(journey: Journey, site: str) -> list[str]:
             inside = str((process / "ns" / "net").readlink()) == network
             if words and (inside or place in words):
                 found.append(f"process at {site}: {words.split()[0]}")
-    lasting = [each for each in found if PROXY not in each and not each.endswith(COPIER)]
+    lasting = [each for each in found if PROXY not in each and not each.endswith(VISITORS)]
     return lasting + sorted({each for each in found if PROXY in each})
 
 
@@ -69,6 +71,9 @@ def _files(place: Path) -> list[str]:
     """What drivers keep of components; the proxy's own files are of the site."""
     found = []
     for kind in ("bucket", "container", "networks"):
-        for directory, _, files in os.walk(place / "parts" / kind):
+        top = place / "parts" / kind
+        for directory, below, files in os.walk(top):
+            if len(Path(directory).relative_to(top).parts) >= DEPTH:
+                below.clear()
             found += [f"file: {directory}/{name}" for name in files if not name.endswith(FLEETING)]
     return found

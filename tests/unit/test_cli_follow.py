@@ -52,7 +52,9 @@ class PlayedHub:
         now = next(self._shown)
         if isinstance(now, BaseException):
             raise now
-        return {"application": "shop", "state": "running", "reason": "", "operations": [now]}
+        return {"application": "shop", "state": "running", "reason": "", "operations": [now]} | now.get(
+            "whole", {}
+        )
 
 
 def watch(*shown: dict[str, Any] | BaseException) -> tuple[Any, str]:
@@ -72,6 +74,12 @@ def test_what_comes_and_goes_between_two_looks_is_not_told_again():
     copying = BASE | {"progress": PROGRESS}
     _, words = watch(copying, copying | {"progress": PROGRESS | {"lag_objects": 3}}, copying, DONE)
     assert words.count("copying") == 1
+
+
+def test_what_could_not_be_bought_is_watched_until_it_is_cleared_away():
+    clearing = DONE | {"state": "aborted", "whole": {"state": "retiring", "reason": "no image"}}
+    found, _ = watch(BASE, clearing, clearing | {"whole": {"state": "declined", "reason": "no image"}})
+    assert verdict(found, ["op-1"])[1][-1] == "shop was not bought: no image"
 
 
 def test_what_is_put_back_is_told_with_its_reason():

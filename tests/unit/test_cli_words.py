@@ -185,6 +185,7 @@ def test_apply_without_the_image_names_it(hanse, file):
         (["connect", "nobody/web"], "no application nobody"),
         (["connect", "nobody/web", "--port", "70000"], "70000"),
         (["abort", "op-99"], "op-99"),
+        (["abort", ""], "no operation is named"),
         (["move", "nobody"], "--to"),
         (["move", "nobody", "--to", "a", "--back"], "exactly one"),
         (["move", "nobody", "--to", "alder"], "no application nobody"),

@@ -85,7 +85,7 @@ def follow(
                 ours = [each for each in found["operations"] if each["operation"] in names]
                 for operation in reversed(ours):
                     board.tell(operation)
-                if not any(map(is_under_way, ours)) and found["state"] != "ordering":
+                if not any(map(is_under_way, ours)) and not _is_unsettled(found):
                     return found
                 stuck = _still_stuck(ours, stuck)
             pause(LOOK_SECONDS)
@@ -94,6 +94,11 @@ def follow(
             "interrupted",
             f"no longer watching; it goes on without you. Look with `hanse status {application}`.",
         ) from None
+
+
+def _is_unsettled(found: Document) -> bool:
+    """Being bought, or being cleared away because it could not be."""
+    return found["state"] == "ordering" or (found["state"] == "retiring" and bool(found["reason"]))
 
 
 def _left_alone(failure: Temporary, application: str) -> Temporary:

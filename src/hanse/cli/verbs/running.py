@@ -12,6 +12,7 @@ from hanse.cli.show.operations import doing, title
 from hanse.cli.show.status import history_lines, status_lines, summary_lines
 from hanse.cli.show.table import moment
 from hanse.cli.speaking import Json, make_app, say, say_json
+from hanse.ports import Permanent
 
 Limit = Annotated[int, Parameter(help="Entries at most, the newest ones; 1 to 1000.")]
 
@@ -99,6 +100,8 @@ def abort(operation: str, *, json: Json = False) -> int:
     operation:
         As `hanse status APP` shows it.
     """
+    if not operation.strip():
+        raise Permanent("name-malformed", "no operation is named. `hanse status APP` shows them, like op-7.")
     path = f"/v1/operations/{quote(operation, safe='')}"
     with open_hub() as client:
         client.send("POST", f"{path}/abort")
