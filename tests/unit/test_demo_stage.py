@@ -1,11 +1,15 @@
 """The demo's stages: only what this user made is ever taken down."""
 
+import fcntl
 import os
+import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
+from hanse.demo.network import Network
 from hanse.demo.stage import Stage
 
 
@@ -32,3 +36,32 @@ def test_a_link_or_another_name_is_left_alone(temporary: Path) -> None:
     (temporary / "hanse-demo-8").symlink_to(temporary / "elsewhere")
     (temporary / "hanse-demo-mine").mkdir()
     assert Stage.all() == []
+
+
+def test_two_may_take_the_same_stage_down(temporary: Path) -> None:
+    (temporary / "hanse-demo-97").mkdir()
+    first, second = Stage.all() + Stage.all()
+    other = os.open(first.directory, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(2) as pool:
+        strikes = [pool.submit(first.strike), pool.submit(second.strike)]
+        assert not wait(strikes, timeout=0.1).done
+        os.close(other)
+    assert [strike.exception() for strike in strikes] == [None, None]
+    assert not first.directory.exists()
+
+
+@pytest.mark.real
+def test_a_process_left_inside_a_site_does_not_keep_its_cable() -> None:
+    network = next(one for one in map(Network, range(99, 90, -1)) if not one.taken)
+    network.build(1)
+    lingering = subprocess.Popen([*network.inside(1), "sleep", "60"])
+    try:
+        network.remove(1)
+        assert not Path("/sys/class/net", network.cable(1)).exists()
+        network.build(1)
+    finally:
+        lingering.kill()
+        lingering.wait()
+        network.remove(1)
+    assert not network.taken

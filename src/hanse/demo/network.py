@@ -55,6 +55,10 @@ class Network:
         """A site's network namespace."""
         return f"hanse{self.number}s{index}"
 
+    def cable(self, index: int) -> str:
+        """Interface name of a site's cable at the bridge."""
+        return f"hanse{self.number}v{index}"
+
     def has_namespace(self, index: int) -> bool:
         """The site's network stands."""
         return Path("/run/netns", self.namespace(index)).exists()
@@ -72,7 +76,7 @@ class Network:
             self._build_site(index)
 
     def _build_site(self, index: int) -> None:
-        namespace, outside = self.namespace(index), f"hanse{self.number}v{index}"
+        namespace, outside = self.namespace(index), self.cable(index)
         run("ip", "netns", "add", namespace)
         run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", namespace)
         run("ip", "link", "set", outside, "master", self.bridge, "up")
@@ -94,6 +98,8 @@ class Network:
     def remove(self, sites: int) -> None:
         """Take all of it away; what is not there is no error."""
         for index in range(1, sites + 1):
+            if Path("/sys/class/net", self.cable(index)).exists():
+                run("ip", "link", "delete", self.cable(index))  # else a process left inside would keep it
             if self.has_namespace(index):
                 run("ip", "netns", "delete", self.namespace(index))
         if Path("/sys/class/net", self.bridge).exists():

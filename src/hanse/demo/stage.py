@@ -1,5 +1,6 @@
 """The stage: directories, networks and processes of a hub and three sites, on this machine."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -156,8 +157,21 @@ class Stage:
     def strike(self) -> None:
         """End every process of this demo, by its identity, and take everything away.
 
+        If somebody else does it already, this waits until it is done.
         Raises SceneryError, and keeps the directory, if a site cannot be stopped for certain.
         """
+        try:
+            handle = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is_still_at(handle, self.directory):
+                self._strike()
+        finally:
+            os.close(handle)
+
+    def _strike(self) -> None:
         for index, company in enumerate(COMPANIES, 1):
             end(self.directory / f"{company.provider}.pid")
             self._stop_site(index)
@@ -185,6 +199,14 @@ def _is_own(place: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _is_still_at(handle: int, directory: Path) -> bool:
+    """Not taken away meanwhile, nor made anew by another demo."""
+    try:
+        return os.path.samestat(os.fstat(handle), directory.stat())
+    except FileNotFoundError:
+        return False
 
 
 def identity(pid: int) -> str:

@@ -43,7 +43,9 @@ class Watch:
                 str(self.log(kind)),
                 str(names),
             ]
-            self._processes.append(subprocess.Popen(command, stdin=subprocess.PIPE))
+            # Ctrl-C is the demo's; clients end when it closes their standard input, or dies
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+            self._processes.append(process)
 
     def finish(self) -> None:
         """Close their standard input and wait until the request under way is answered."""
