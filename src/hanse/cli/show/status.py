@@ -37,14 +37,22 @@ def _status(found: Document) -> Iterator[str]:
     last = next((each for each in found["operations"] if not is_under_way(each)), None)
     if last:
         yield f"last: {title(last)}: {doing(last)}"
-    silent = [
-        f"{each['site']} (last heard {moment(each['last_seen_at'])})"
-        for each in found["sites"]
-        if each["left"]
-    ]
-    if silent:
-        yield f"sites that have left: {', '.join(silent)}"
+    yield from _absent_sites(found["sites"])
     yield f"mandate: {found['mandate']['says']} · data at rest: not encrypted"
+
+
+def _absent_sites(sites: Sequence[Document]) -> Iterator[str]:
+    """Sites whose state above may not be true any more."""
+    for words, away in (
+        ("sites that have left", [each for each in sites if each["left"]]),
+        (
+            "not heard from, so what stands above of them may have changed",
+            [each for each in sites if each.get("silent") and not each["left"]],
+        ),
+    ):
+        if away:
+            heard = [f"{each['site']} (last heard {moment(each['last_seen_at'])})" for each in away]
+            yield f"{words}: {', '.join(heard)}"
 
 
 def _components(components: Sequence[Document], *, ended: bool) -> Iterator[str]:

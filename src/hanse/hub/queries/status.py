@@ -1,7 +1,7 @@
 """The status document of an application: what should be, what is, and who says so."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import timedelta
 from typing import Literal
 
 from hanse.hub.context import Hub
@@ -27,6 +27,9 @@ from hanse.model.shape import CountryCode, Digest, MicroEur, Moment, Shape, Site
 from hanse.ports import Transaction
 
 RECENT_OPERATIONS = 20
+
+_SILENT_AFTER = timedelta(seconds=60)
+"""A site asks for orders at least twice a minute."""
 
 
 class MandateStatus(Shape):
@@ -134,6 +137,8 @@ class SiteStatus(Shape):
     country: CountryCode | None
     last_seen_at: Moment | None
     left: bool = False
+    silent: bool = False
+    """Not heard from for a minute: all that is said of it is as of `last_seen_at`."""
 
 
 class ApplicationStatus(Shape):
@@ -161,13 +166,13 @@ def status_of(hub: Hub, name: str) -> ApplicationStatus:
     """The document. Raises Permanent(`application-unknown`)."""
     with hub.look() as tx:
         stored = require_application(tx, name)
-        return _status(tx, stored, hub.seen)
+        return _status(tx, stored, hub)
 
 
 def all_statuses(hub: Hub) -> tuple[ApplicationStatus, ...]:
     """Of every application, by name."""
     with hub.look() as tx:
-        return tuple(_status(tx, each, hub.seen) for each in load_all(tx, "application", ApplicationRecord))
+        return tuple(_status(tx, each, hub) for each in load_all(tx, "application", ApplicationRecord))
 
 
 def operation_status(tx: Transaction, stored: Stored[Operation]) -> OperationStatus:
@@ -210,9 +215,7 @@ def _dark_ms(tx: Transaction, ticket: str | None) -> int | None:
     return max(measured, default=None)
 
 
-def _status(
-    tx: Transaction, stored: Stored[ApplicationRecord], seen: dict[str, datetime]
-) -> ApplicationStatus:
+def _status(tx: Transaction, stored: Stored[ApplicationRecord], hub: Hub) -> ApplicationStatus:
     record = stored.value
     components = tuple(_component(tx, record, name) for name in sorted(record.components))
     order = load(tx, "order", record.order, OrderRecord)
@@ -232,7 +235,7 @@ def _status(
         endpoints=tuple(_endpoint(tx, record, name, each) for name, each in sorted(record.endpoints.items())),
         traffic=record.traffic,
         operations=tuple(operation_status(tx, each) for each in _recent(tx, stored)),
-        sites=tuple(_sites(tx, named, seen)),
+        sites=tuple(_sites(tx, named, hub)),
         applied_at=record.applied_at,
         changed_at=record.changed_at,
     )
@@ -317,16 +320,19 @@ def _number(operation: str) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def _sites(tx: Transaction, names: Iterable[str], seen: dict[str, datetime]) -> Iterable[SiteStatus]:
+def _sites(tx: Transaction, names: Iterable[str], hub: Hub) -> Iterable[SiteStatus]:
+    now = hub.clock.now()
     for name in sorted(names):
         stored = load(tx, "site", name, SiteRecord)
         if stored is None:
             continue
         statement = stored.value.statement
-        moments = [each for each in (stored.value.last_observed_at, seen.get(name)) if each is not None]
+        moments = [each for each in (stored.value.last_observed_at, hub.seen.get(name)) if each is not None]
+        last = max(moments, default=None)
         yield SiteStatus(
             site=name,
             country=statement.site.country if statement else None,
-            last_seen_at=max(moments, default=None),
+            last_seen_at=last,
             left=stored.state == "left",
+            silent=last is None or now - last > _SILENT_AFTER,
         )
