@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from journey_objects import Visitors, connected, request
 from journey_stage import (
+    BASILISCO,
     COMMAND,
     LINDWORM,
     TARASQUE,
@@ -105,20 +106,52 @@ def test_an_agent_killed_while_it_copies_is_started_again_and_the_move_succeeds(
     assert len(objects_of(home)) == 8
 
 
+def end_agent(journey: Journey, site: str) -> None:
+    """As an operator would: SIGTERM to `hanse site run`."""
+    process = journey.stage.processes[COMPANIES[number_of(site) - 1].provider]
+    process.terminate()
+    process.wait(30)
+
+
+def start_agent(journey: Journey, site: str) -> None:
+    inside = journey.stage.network.inside(number_of(site))
+    name = COMPANIES[number_of(site) - 1].provider
+    journey.stage.start(name, inside, "site", "run", "--dir", str(journey.place(site)))
+    wait_until(lambda: journey.agent_of(site), "the agent")
+
+
 def test_a_site_that_is_started_again_knows_its_roles(home: Journey) -> None:
-    site, url = LINDWORM, home.url("home")
-    name, place = COMPANIES[number_of(site) - 1].provider, home.place(site)
-    with Visitors(url, "", PAGE.encode()) as visitors:
-        process = home.stage.processes[name]
-        process.terminate()
-        process.wait(30)
+    with Visitors(home.url("home"), "", PAGE.encode()) as visitors:
+        end_agent(home, LINDWORM)
         visitors.wait_for_more()
-        inside = home.stage.network.inside(number_of(site))
-        home.stage.start(name, inside, "site", "run", "--dir", str(place))
-        wait_until(lambda: home.agent_of(site), "the agent")
+        start_agent(home, LINDWORM)
         visitors.wait_for_more()
     assert visitors.failed == []
     assert len(objects_of(home)) == 8
+
+
+@contextmanager
+def squatter(journey: Journey, site: str, port: int) -> Iterator[None]:
+    """A program of somebody else has this port at the site."""
+    inside = journey.stage.network.inside(number_of(site))
+    command = [*inside, "/bin/busybox", "nc", "-l", "-p", str(port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def test_a_data_port_that_somebody_has_is_named_and_taken_once_it_is_free(home: Journey) -> None:
+    end_agent(home, BASILISCO)
+    log = home.directory / "basilisco.log"
+    with squatter(home, BASILISCO, 7100):
+        start_agent(home, BASILISCO)
+        wait_until(lambda: "port 7100 at " in log.read_text(), "the port to be named")
+        wait_until(lambda: "it is started again in" in log.read_text(), "the next try")
+    listening = (*home.stage.network.inside(1), "ss", "-Hltn", "sport", "=", ":7100")
+    wait_until(lambda: subprocess.run(listening, capture_output=True, check=True).stdout, "the channel")
+    assert "Traceback" not in log.read_text()
 
 
 def test_a_second_agent_of_a_site_and_a_second_hub_are_refused_by_name(home: Journey) -> None:

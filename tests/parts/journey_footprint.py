@@ -13,7 +13,7 @@ PROXY = "haproxy"
 """Its workers end when their last client leaves, so only its presence counts."""
 VISITORS = ("rclone", "podman")
 """A standby's passes and an agent's looks come and go; what podman runs has names of its own."""
-FLEETING = (".log", "-journal", "-wal", "-shm", ".tmp")
+FLEETING = (".log", "-journal", "-wal", "-shm", ".tmp", "rclone.conf", "rclone.keys")
 DEPTH = 2
 """Below it a part keeps its own house."""
 

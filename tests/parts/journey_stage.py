@@ -12,7 +12,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -202,8 +202,6 @@ def stage() -> Iterator[Journey]:
         made.join_sites()
         yield Journey(made)
     finally:
-        with suppress(FileNotFoundError):
-            (made.directory / "owner").unlink()
         made.strike()
         for process in made.processes.values():
             process.wait()

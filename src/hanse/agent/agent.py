@@ -122,6 +122,7 @@ class Agent:
         self._is_recovered = False
         if self._recovering is not None:
             self._recovering.cancel()
+            await asyncio.gather(self._recovering, return_exceptions=True)
         await self._reconciler.stop()
         await self.desk.stop()
 
