@@ -8,7 +8,6 @@ import secrets
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,32 +32,9 @@ from hanse.store.sqlite import SqliteStore
 from hanse.trust.authority import Authority, covers, due_for_renewal, load_or_make_authority, self_signed
 from hanse.trust.keys import SiteKey, load_or_make_key, public_key_of, write_private
 from hanse.trust.signing import KeySigner
+from hanse.wire.machine import SystemClock, SystemRandom
 from hanse.wire.server import serve
 from hanse.wire.tls import hub_server_context
-
-
-class SystemClock:
-    """`ports.Clock` of this machine."""
-
-    def now(self) -> datetime:
-        """UTC, timezone-aware."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Let others run for so long."""
-        await asyncio.sleep(seconds)
-
-
-class SystemRandom:
-    """`ports.Random` of this machine."""
-
-    def token(self, nbytes: int = 16) -> str:
-        """URL-safe text with `nbytes` of entropy."""
-        return secrets.token_urlsafe(nbytes)
 
 
 @dataclass(frozen=True, slots=True)

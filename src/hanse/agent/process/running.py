@@ -4,14 +4,11 @@ import asyncio
 import ctypes
 import logging
 import os
-import secrets
 import signal
 import socket
-import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from hanse.agent.agent import Agent
@@ -33,6 +30,7 @@ from hanse.trust.sealing import KeySealer
 from hanse.trust.signing import KeySigner
 from hanse.wire.hub_client import HubClient
 from hanse.wire.hub_client import Identity as HubIdentity
+from hanse.wire.machine import SystemClock, SystemRandom
 from hanse.wire.tls import PeerTrust
 
 _END_SECONDS = 20.0
@@ -40,30 +38,6 @@ _DEATH_SIGNAL = 1
 _PLACE_SECONDS = 5.0
 _EXIT_AGAIN = 75
 """Start again: the site's addresses in its file have changed."""
-
-
-class SystemClock:
-    """`ports.Clock` of this machine."""
-
-    def now(self) -> datetime:
-        """UTC, timezone-aware."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Let others run for so long."""
-        await asyncio.sleep(seconds)
-
-
-class SystemRandom:
-    """`ports.Random` of this machine."""
-
-    def token(self, nbytes: int = 16) -> str:
-        """URL-safe text with `nbytes` of entropy."""
-        return secrets.token_urlsafe(nbytes)
 
 
 @dataclass(frozen=True, slots=True)
