@@ -61,6 +61,8 @@ def test_documents_for_programs_are_one_line_of_json(clinic: Journey) -> None:
 
 
 def test_history_tells_who_was_bought_from_and_what_was_done(clinic: Journey) -> None:
+    with connected(clinic, "clinic/images"):
+        pass
     told = clinic.do("history", "clinic")
     for kind in ("applied", "deploy", "connection-opened"):
         assert kind in told, told
