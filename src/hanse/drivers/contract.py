@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from hanse.model.replica.observation import Progress
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
-from hanse.model.replica.spec import ReplicaSpec, Stream
+from hanse.model.replica.spec import Clients, ReplicaSpec, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Credential:
     access: str
     """`read` or `write`."""
     fields: Mapping[str, str] = field(repr=False)
-    """bucket: access_key, secret_key."""
+    """bucket: access_key, secret_key. postgres: user, password, database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,9 @@ class Foreseeing(Protocol):
 class Granting(Protocol):
     """Kinds whose service asks for a credential."""
 
+    rotates: bool
+    """True: a new primary makes credentials of its own; False: it takes over those that are in use."""
+
     async def grant(self, key: ReplicaKey, credentials: tuple[Credential, ...]) -> None:
         """Exactly these are accepted from now on. For a fenced replica only `read` ones work."""
         ...
@@ -233,4 +236,47 @@ class Router(Protocol):
 
     async def stop(self) -> None:
         """End the proxy process of this site."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One consumer's way into a database: fixed address and login here, another login upstream."""
+
+    name: str
+    """`connector:app/consumer/component`, as the local route that it goes through."""
+    listen: tuple[str, int]
+    upstream: tuple[str, int]
+    """The local route (tcp) that leads to the database's gate, wherever that is."""
+    clients: Clients
+    own: Mapping[str, str] = field(repr=False)
+    """`user` and `password` that the consumer logs in with; they never change."""
+    login: Mapping[str, str] = field(repr=False)
+    """`user` and `password` that are used upstream; new ones after each move."""
+
+
+class Pooler(Protocol):
+    """The connection poolers at a consumer's site. Their processes outlive the agent."""
+
+    async def probe(self) -> Capability:
+        """What this machine can do. Changes nothing."""
+        ...
+
+    async def hold(self, pools: tuple[Pool, ...]) -> None:
+        """Exactly these from now on. A changed login is used for new upstream connections at once."""
+        ...
+
+    async def pause(self, name: str, seconds: float) -> bool:
+        """Let no statement through any more: running transactions end, clients wait; no connection
+        upstream is left. False: somebody was cut off, because `seconds` were over or because a client
+        of kind `session` had a connection. No error for an unknown name.
+        """
+        ...
+
+    async def resume(self, name: str) -> None:
+        """Let statements through again, over new upstream connections. No error if it was not paused."""
+        ...
+
+    async def stop(self) -> None:
+        """End all pooler processes of this site."""
         ...

@@ -38,6 +38,7 @@ class BucketDriver:
 
     kind = "bucket"
     stateless = False
+    rotates = False
 
     def __init__(self, site: str, directory: Path, address: str, ports: PortBlock) -> None:
         self._site = site

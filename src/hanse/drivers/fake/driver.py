@@ -114,6 +114,7 @@ class StatefulFake(StatelessFake):
     """Holds roles for a store: follows, fences, foresees, asks for credentials."""
 
     stateless = False
+    rotates = False
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ class Operation(Shape):
     operation: str
     kind: OperationKind
     key: ReplicaKey
-    component_kind: Literal["container", "bucket", "fake"]
+    component_kind: Literal["container", "bucket", "postgres", "fake"]
     mandate: Digest
     after: tuple[str, ...] = ()
     """Operations that must be done first."""

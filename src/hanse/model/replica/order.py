@@ -60,6 +60,8 @@ class Ticket(Shape):
     target: Peer
     routes: tuple[Peer, ...] = ()
     """Sites whose routes to this component switch once the target serves."""
+    holding: tuple[Name, ...] = ()
+    """Consumers with clients of their own that must wait meanwhile: their endpoints hold new requests."""
     target_stream: Stream
     """Where clients find the target once it serves."""
     deadline_seconds: float = 60.0
@@ -88,6 +90,9 @@ class RouteOrder(Shape):
     standby_upstream: Upstream | None = None
     listen_port: int | None = None
     """Wished port at the site's endpoint address; None: the site picks from its range and keeps it."""
+    retries_unavailable: bool = False
+    """http: a request that may be repeated is tried again when the program answers 503, as one does that
+    has just lost its database connections."""
 
 
 class ReachOrder(Shape):

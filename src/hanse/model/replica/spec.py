@@ -4,8 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hanse.model.shape import Digest, Moment, Name, Shape, SiteId
+from hanse.model.shape import DatabaseName, Digest, ExtensionName, Moment, Name, Shape, SiteId
 
+Clients = Literal["transaction-safe", "session"]
+"""How a consumer uses a database. `session`: it keeps state in its connection (prepared statements,
+advisory locks), so that a switch drops its connections instead of holding them."""
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
@@ -73,6 +76,8 @@ class BindingSpec(Shape):
     """A second, prepared upstream (the move's target), so that a switch needs no new configuration."""
     sealed_credential: str = ""
     """JWE to the consumer's site key, made at the provider's site; never read by the hub."""
+    clients: Clients = "transaction-safe"
+    """postgres: how this consumer uses it."""
 
 
 class BucketSpec(Shape):
@@ -96,6 +101,17 @@ class ContainerSpec(Shape):
     """TCP port that the program listens on inside the container."""
 
 
+class PostgresSpec(Shape):
+    """A PostgreSQL cluster of its own."""
+
+    kind: Literal["postgres"] = "postgres"
+    size: Size
+    databases: tuple[DatabaseName, ...] = Field(min_length=1, max_length=16)
+    """Made at the first start; the first one is the one that `${component.database}` names."""
+    extensions: tuple[ExtensionName, ...] = Field(default=(), max_length=32)
+    """In every database. Only names that the driver lists."""
+
+
 class FakeSpec(Shape):
     """A component that exists in memory only; tests and simulations."""
 
@@ -104,4 +120,4 @@ class FakeSpec(Shape):
     stateless: bool = False
 
 
-ReplicaSpec = Annotated[BucketSpec | ContainerSpec | FakeSpec, Field(discriminator="kind")]
+ReplicaSpec = Annotated[BucketSpec | ContainerSpec | PostgresSpec | FakeSpec, Field(discriminator="kind")]
