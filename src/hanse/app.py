@@ -24,6 +24,7 @@ from cyclopts import Parameter
 from hanse.api.notify import Notifier
 from hanse.api.server import make_api
 from hanse.catalogue.market import MarketRows, merge, read_market, shipped_market
+from hanse.hub.commands.images import tidy_images
 from hanse.hub.context import FileErrors, Hub, Joined, Place
 from hanse.hub.engine import EngineThread
 from hanse.model.market.offer import Catalogue
@@ -133,8 +134,6 @@ def make_hub(setting: Setting, keys: Keys, url: str, notifier: Notifier, bell: t
     """The hub with its real parts. The caller closes `store`."""
     images = setting.directory / "images"
     images.mkdir(exist_ok=True, mode=0o700)
-    for left in images.glob(".receiving-*"):
-        left.unlink(missing_ok=True)
 
     def wake(sites: Sequence[str]) -> None:
         notifier.wake(sites)
@@ -164,6 +163,7 @@ async def run_hub(setting: Setting, *, as_json: bool) -> None:
     context = hub_server_context(certificate, setting.directory / "hub.key", keys.authority.certificate_pem)
     notifier, bell, stop = Notifier(), threading.Event(), asyncio.Event()
     hub = make_hub(setting, keys, url, notifier, bell)
+    tidy_images(hub)
     with hub.change() as change:
         change.note("hub-started", "hub/", version=version("hanse"), thumbprint=hub.signer.thumbprint)
     loop = asyncio.get_running_loop()

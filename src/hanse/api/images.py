@@ -15,6 +15,7 @@ from hanse.api.access import Face, TheFace
 from hanse.api.replies import show
 from hanse.hub.commands.images import (
     IMAGE_MAX_BYTES,
+    RECEIVING,
     Image,
     Images,
     find_image,
@@ -55,7 +56,7 @@ async def put(request: Request, face: TheFace, digest: str) -> Image:
     if not _DIGEST.fullmatch(digest):
         raise Permanent("digest-malformed", f"{digest!r} is no digest: `sha256:` and 64 hexadecimal digits.")
     await run_in_threadpool(_check_announced, face, request.headers.get("content-length", ""))
-    handle, name = tempfile.mkstemp(dir=face.hub.images, prefix=".receiving-")
+    handle, name = tempfile.mkstemp(dir=face.hub.images, prefix=RECEIVING)
     received = Path(name)
     try:
         found = await _receive(request.stream(), handle)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from hanse.api.access import Asked, TheFace
@@ -11,6 +11,7 @@ from hanse.hub.commands.catalogue import CatalogueFiles, Imported, import_catalo
 from hanse.hub.commands.plans import Planned, make_plan
 from hanse.hub.commands.sites import INVITATION_HOURS, Departed, Invited, invite, remove
 from hanse.hub.queries.offers import (
+    PAGE_MAX,
     Filter,
     OfferPage,
     ProviderPage,
@@ -41,7 +42,11 @@ class InvitationRequest(Shape):
 
 
 def read_filter(
-    kind: str = "", country: str = "", where: str = "", limit: int = 100, cursor: str = ""
+    kind: str = "",
+    country: str = "",
+    where: str = "",
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    cursor: str = "",
 ) -> Filter:
     """The query of a list."""
     return Filter(kind=kind, country=country, where=where, limit=limit, cursor=cursor)

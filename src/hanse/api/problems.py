@@ -4,15 +4,17 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from hanse.hub.context import FileErrors
 from hanse.ports import Permanent, Temporary
 
 log = logging.getLogger("hanse.api")
+_CLIENT_GONE = 499
 
 STATUSES: dict[str, tuple[int, str]] = {
     "application-busy": (422, "Something else is under way"),
@@ -137,6 +139,10 @@ def install(app: FastAPI) -> None:
     def http(_request: Request, failure: HTTPException) -> JSONResponse:
         code = {404: "path-unknown", 405: "method-unknown"}.get(failure.status_code, "request-malformed")
         return problem(code, str(failure.detail))
+
+    @app.exception_handler(ClientDisconnect)
+    def gone(_request: Request, _failure: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_GONE)  # for nobody: the client left before its body was here
 
     @app.exception_handler(Exception)
     def internal(request: Request, failure: Exception) -> JSONResponse:

@@ -13,6 +13,9 @@ from hanse.ports import Permanent
 
 IMAGE_MAX_BYTES = 2 * 1024**3
 QUOTA_BYTES = 20 * 1024**3
+RECEIVING = ".receiving-"
+"""What the names of files begin with that are not whole yet."""
+_REMOVING = ".removing-"
 
 
 class Image(Shape):
@@ -52,15 +55,21 @@ def store_image(hub: Hub, digest: str, received: Path) -> Image:
         used = sum(each.value.size_bytes for each in load_all(change.tx, "image", ImageRecord))
         if old is None and used + size > QUOTA_BYTES:
             raise quota_full(size)
-        received.replace(image_file(hub, digest))
         record = old.value if old else ImageRecord(digest=digest, size_bytes=size, stored_at=change.now)
         save(change.tx, "image", digest, record, expect=old.version if old else 0)
         change.note("image-stored", f"image/{digest}/", size_bytes=size)
+        received.replace(image_file(hub, digest))
     return Image(**record.model_dump())
 
 
 def remove_image(hub: Hub, digest: str) -> Image:
-    """Forget an image. Raises Permanent(`image-missing`, `image-in-use`)."""
+    """Forget an image. Raises Permanent(`image-missing`, `image-in-use`).
+
+    Its bytes are put aside while nobody else writes, so that the same image, pushed again before they are
+    erased, lies under its name untouched.
+    """
+    file = image_file(hub, digest)
+    aside = file.with_name(_REMOVING + file.name)
     with hub.change() as change:
         stored = load(change.tx, "image", digest, ImageRecord)
         if stored is None:
@@ -72,9 +81,23 @@ def remove_image(hub: Hub, digest: str) -> Image:
             )
         change.tx.delete("image", digest, expect=stored.version)
         change.note("image-removed", f"image/{digest}/")
-    with contextlib.suppress(FileNotFoundError):
-        image_file(hub, digest).unlink()
+        with contextlib.suppress(FileNotFoundError):
+            file.rename(aside)
+    aside.unlink(missing_ok=True)
     return Image(**stored.value.model_dump())
+
+
+def tidy_images(hub: Hub) -> None:
+    """At a start, before anybody asks: of what a kill interrupted, keep what the store knows, whole."""
+    for left in hub.images.glob(f"{RECEIVING}*"):
+        left.unlink(missing_ok=True)
+    for aside in hub.images.glob(f"{_REMOVING}*"):
+        aside.rename(aside.with_name(aside.name.removeprefix(_REMOVING)))
+    with hub.look() as tx:
+        known = {image_file(hub, each.key).name for each in load_all(tx, "image", ImageRecord)}
+    for file in hub.images.iterdir():
+        if file.name not in known:
+            file.unlink(missing_ok=True)
 
 
 def list_images(hub: Hub) -> Images:

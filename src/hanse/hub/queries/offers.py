@@ -33,6 +33,7 @@ class Filter:
     country: str = ""
     where: str = ""
     limit: int = 100
+    """Rows; 1 to PAGE_MAX."""
     cursor: str = ""
 
 
@@ -151,9 +152,8 @@ def _page(
     """The rows after the cursor's key, and the cursor for those that follow."""
     after = _decode(wanted.cursor)
     ordered = sorted((row for row in rows if key(row) > after), key=key)
-    limit = max(1, min(wanted.limit, PAGE_MAX))
-    page = ordered[:limit]
-    more = len(ordered) > limit
+    page = ordered[: wanted.limit]
+    more = len(ordered) > wanted.limit
     return page, (base64.urlsafe_b64encode(key(page[-1]).encode()).decode() if more else None)
 
 
