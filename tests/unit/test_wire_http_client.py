@@ -38,7 +38,6 @@ async def server(directory: Path, script: Script) -> AsyncIterator[PinnedHttp]:
         except (OSError, EOFError):
             pass
         finally:
-            writer.close()
             writer.transport.abort()
 
     listener = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)

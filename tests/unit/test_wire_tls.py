@@ -59,7 +59,6 @@ async def said(site: Site, port: int, to: Site) -> bytes:
     except (ssl.SSLError, ConnectionError):
         return b""
     finally:
-        writer.close()
         writer.transport.abort()
 
 
@@ -141,6 +140,5 @@ async def test_first_contact_shows_the_hubs_key_for_comparison(tmp_path: Path) -
         require_peer(writer.transport, thumbprint_of(key), "the hub")
         with pytest.raises(Temporary) as caught:
             require_peer(writer.transport, "0" * 64, "the hub")
-        writer.close()
         writer.transport.abort()
     assert caught.value.code == "hub-key-wrong"
