@@ -183,7 +183,7 @@ class PinnedHttp:
 
 
 def _drop(writer: asyncio.StreamWriter) -> None:
-    """End a connection without a farewell. Not closed before: Python 3.11.2 loses one that is closed twice."""
+    """End a connection without a farewell. Python 3.11.2 cannot, once it was closed twice."""
     writer.transport.abort()
 
 
