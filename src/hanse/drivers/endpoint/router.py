@@ -18,6 +18,7 @@ from hanse.drivers.identity import ProcessMark, write_file
 from hanse.ports import Permanent, Temporary
 
 _LOADED = "loaded.json"
+_FREED_SECONDS = 3.0
 _OWN = ("own.pem", "own.crt", CONFIG, FILE, _LOADED, "process.json", "haproxy.pid", "master.sock")
 
 
@@ -165,7 +166,10 @@ class HaproxyRouter:
         return await self._proxy.workers()
 
     async def _load(self, held: Held, rendered: Rendered, mark: ProcessMark | None) -> None:
-        self._check_ports(held, self._held() if mark else Held())
+        if mark is None:
+            await self._check_freed_ports(held)
+        else:
+            self._check_ports(held, self._held())
         self._write_files(rendered)
         draft = f"{CONFIG}.draft"
         write_file(self._directory / draft, rendered.text.encode())
@@ -226,6 +230,18 @@ class HaproxyRouter:
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             self._address = str(next(iter(names.get_values_for_type(x509.IPAddress)), "127.0.0.1"))
         return self._address
+
+    async def _check_freed_ports(self, held: Held) -> None:
+        """The workers of a proxy that was killed end a moment after their master."""
+        was_here = (self._directory / _LOADED).exists()
+        deadline = asyncio.get_running_loop().time() + (_FREED_SECONDS if was_here else 0.0)
+        while True:
+            try:
+                return self._check_ports(held, Held())
+            except Permanent:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+                await asyncio.sleep(0.05)
 
     def _check_ports(self, held: Held, before: Held) -> None:
         """Name a port that another program has, before anything changes."""
