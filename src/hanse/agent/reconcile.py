@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hanse.agent.parts import Parts
 from hanse.agent.post.inbox import Inbox
@@ -24,6 +24,15 @@ class Keeper(Protocol):
 
     async def hold(self, instruction: Instruction) -> float | None:
         """One step. Seconds until the next look; None: not before a newer order."""
+        ...
+
+
+@runtime_checkable
+class Yielding(Protocol):
+    """A keeper whose step may take long, and may be cut short by a newer order."""
+
+    def make_way(self, instruction: Instruction) -> None:
+        """A newer instruction is in while a step for an older one runs. Cheap; at once."""
         ...
 
 
@@ -49,6 +58,8 @@ class Reconciler:
         self._tell = tell
         self._bells: dict[str, Bell] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._held: dict[str, Instruction] = {}
+        """What a running step is for."""
 
     def start(self) -> None:
         """Begin with every subject that the journal knows."""
@@ -56,7 +67,8 @@ class Reconciler:
             self.wake(subject)
 
     def wake(self, subject: str) -> None:
-        """Look at a subject now; begin if it is a new one."""
+        """Look at a subject now; begin if it is a new one. A step for an older order makes way."""
+        self._make_way(subject)
         if subject in self._tasks:
             self._bells[subject].ring()
             return
@@ -87,7 +99,22 @@ class Reconciler:
                 failures = failures + 1 if failed else 0
             await self._bells[subject].wait(delay)
 
+    def _make_way(self, subject: str) -> None:
+        held, newest = self._held.get(subject), self._inbox.newest(subject)
+        if held is None or newest is None or newest.generation == held.generation:
+            return
+        keeper = self._keepers[newest.order.order]
+        if isinstance(keeper, Yielding):
+            keeper.make_way(newest)
+
     async def _step(self, instruction: Instruction, failures: int) -> tuple[bool, float | None]:
+        self._held[instruction.subject] = instruction
+        try:
+            return await self._guarded(instruction, failures)
+        finally:
+            del self._held[instruction.subject]
+
+    async def _guarded(self, instruction: Instruction, failures: int) -> tuple[bool, float | None]:
         try:
             return False, await self._keepers[instruction.order.order].hold(instruction)
         except Temporary as error:

@@ -8,6 +8,7 @@ from typing import Any
 from hanse.agent.cutover.papers import Page
 from hanse.agent.cutover.run import Office, Run
 from hanse.agent.replica.memory import Replica
+from hanse.agent.replica.standby import GRACE_SECONDS
 from hanse.drivers.contract import Following, Foreseeing, Source
 from hanse.model.replica.order import ReplicaOrder
 from hanse.model.replica.role import ReplicaRole
@@ -98,6 +99,15 @@ class TargetRun(Run):
         phase = self.page.state.phase
         return phase in {"prepared", "caught-up"} or (phase == "serving" and not self._serves_now)
 
+    def local(self, action: Any) -> None:
+        """A running pass gives way to a cut-over, and the last pass to its being called off."""
+        follower = self.office.rooms.follower
+        if isinstance(action, Prepare):
+            follower.cut_short(self.ticket.key, GRACE_SECONDS)
+        if isinstance(action, KeepFollowing):
+            follower.cut_short(self.ticket.key)
+        super().local(action)
+
     async def _local(self, action: Any) -> None:
         key = self.ticket.key
         match action:
@@ -161,8 +171,8 @@ class TargetRun(Run):
         driver = self.office.roles.driver(self._replica().spec)
         if not isinstance(driver, Following):
             raise Permanent("cannot-follow", f"A {driver.kind} cannot take over its state here.")
-        reporter = self.office.rooms.voice.reporter(self.ticket.key)
-        done = await driver.catch_up(self.ticket.key, self._source(), position, reporter)
+        follower = self.office.rooms.follower
+        done = await follower.catch_up(self.ticket.key, driver, self._source(), position)
         return done.position
 
     def _source(self) -> Source:

@@ -99,6 +99,11 @@ class Roles:
             task = self._task(order)
             return await self._steps[task.hold.role](task)
 
+    def make_way(self, instruction: Instruction) -> None:
+        """A newer order is in: a pass of a follower ends for it; nothing else is ever cut short."""
+        if isinstance(instruction.order, ReplicaOrder):
+            self._rooms.follower.make_way(instruction.order)
+
     async def serve(self, replica: Replica, environment: dict[str, str]) -> Replica:
         """Let a replica that is primary by right serve, and open its gate. Needs `lock`."""
         rooms = self._rooms
