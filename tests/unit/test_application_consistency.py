@@ -12,6 +12,7 @@ policy: {POLICY}
 components:
   images: {{kind: bucket, size: {{storage_gib: 5}}}}
   OTHER: {{kind: bucket, size: {{storage_gib: 5}}}}
+  db: {{kind: postgres, size: {{vcpu: 1, memory_gib: 1, storage_gib: 5}}}}
   web:
     kind: container
     image: IMAGE
@@ -44,7 +45,7 @@ def test_the_text_of_these_tests_is_readable():
         ("[{component: images}, {component: images}]", "used twice"),
     ],
 )
-def test_uses_names_a_bucket_once(uses, what):
+def test_uses_names_a_bucket_or_a_database_once(uses, what):
     mistake = only(web=f"uses: {uses}")
     assert what in mistake.what
     assert "images" in mistake.allowed or "each component once" in mistake.allowed
@@ -54,6 +55,31 @@ def test_uses_names_a_bucket_once(uses, what):
 def test_env_may_refer_to_every_field_of_a_used_bucket(part):
     web = f"uses: [{{component: images}}]\n    env: {{A: 'x-${{images.{part}}}-y'}}"
     assert isinstance(read(web=web), ReadApplication)
+
+
+@pytest.mark.parametrize("part", ["host", "port", "user", "password", "database", "url"])
+def test_env_may_refer_to_every_field_of_a_used_database(part):
+    web = f"uses: [{{component: db, clients: session}}]\n    env: {{A: '${{db.{part}}}'}}"
+    assert isinstance(read(web=web), ReadApplication)
+
+
+@pytest.mark.parametrize(("use", "part"), [("db", "endpoint"), ("images", "url")])
+def test_a_field_of_another_kind_is_refused_with_those_there_are(use, part):
+    mistake = only(web=f"uses: [{{component: {use}}}]\n    env: {{A: '${{{use}.{part}}}'}}")
+    assert f"has no field {part}" in mistake.what
+    assert "one of " in mistake.allowed
+
+
+def test_a_bucket_has_no_clients_of_a_kind():
+    mistake = only(web="uses: [{component: images, clients: session}]")
+    assert mistake.field == "components.web.uses[0].clients"
+    assert "images is a bucket" in mistake.what
+
+
+@pytest.mark.parametrize("part", ["password", "url"])
+def test_a_secret_of_a_database_may_not_stand_in_a_command(part):
+    mistake = only(web=f"uses: [{{component: db}}]\n    command: ['${{db.{part}}}']")
+    assert (mistake.field, mistake.allowed) == ("components.web.command[0]", "pass it in env")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hanse.model.application.file import databases_of
 from hanse.model.application.mistake import Mark, Unreadable
 from hanse.model.application.reader import ReadApplication, read_application, read_bytes
 
@@ -36,6 +37,10 @@ def with_policy(policy):
 
 def with_bucket(fields):
     return f"{HEAD}components:\n  images: {{kind: bucket, {fields}}}\n"
+
+
+def with_db(fields):
+    return f"{HEAD}components:\n  the-db: {{kind: postgres, {fields}}}\n"
 
 
 def with_web(fields):
@@ -98,7 +103,7 @@ def test_a_size_that_is_no_size_is_refused_at_its_place(written):
 
 
 def test_every_mistake_is_told_at_once_in_the_order_of_the_text():
-    text = "hanse: 3\nname: A B\npolcy: {}\ncomponents:\n  db: {kind: postgres}\n  x: {kind: bucket}\n"
+    text = "hanse: 3\nname: A B\npolcy: {}\ncomponents:\n  db: {kind: redis}\n  x: {kind: bucket}\n"
     found = mistakes(text)
     assert [(one.line, one.field) for one in found] == [
         (1, "hanse"),
@@ -129,11 +134,56 @@ def test_the_shapes_own_names_of_durations_are_not_the_files():
     assert mistake.allowed == "did you mean way_back?"
 
 
-@pytest.mark.parametrize("kind", ["postgres", "vm"])
-def test_a_kind_that_is_not_built_is_refused(kind):
-    mistake = only(f"{HEAD}components:\n  db: {{kind: {kind}}}\n")
-    assert ("not built yet" in mistake.what) == (kind == "postgres")
-    assert mistake.allowed == "container or bucket"
+def test_a_kind_that_there_is_not_is_refused():
+    mistake = only(f"{HEAD}components:\n  db: {{kind: redis}}\n")
+    assert mistake.what == "there is no kind redis"
+    assert mistake.allowed == "container, bucket or postgres"
+
+
+def test_a_small_database_needs_no_users_and_is_named_like_its_component():
+    db = application(with_db("size: {vcpu: 1, memory_gib: 1, storage_gib: 5}")).components["the-db"]
+    assert databases_of("the-db", db) == ("the_db",)
+    assert (db.extensions, db.way_back_seconds) == ((), 24 * 3600)
+
+
+def test_databases_and_extensions_are_read_in_order():
+    fields = (
+        "size: {vcpu: 1, memory_gib: 1, storage_gib: 5}, databases: [b, a_1], extensions: [uuid-ossp, citext]"
+    )
+    db = application(with_db(fields)).components["the-db"]
+    assert databases_of("the-db", db) == ("b", "a_1")
+    assert db.extensions == ("uuid-ossp", "citext")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "allowed"),
+    [
+        ("databases: [Big]", "databases[0]", "small letters"),
+        ("databases: ['a b']", "databases[0]", "small letters"),
+        ("databases: [a, a]", "databases[1]", "each database once"),
+        ("databases: [postgres]", "databases[0]", "another name"),
+        ("extensions: [postgres_fdw]", "extensions[0]", "btree_gin, "),
+        ("extensions: [lo, lo]", "extensions[1]", "each extension once"),
+        ("state: none", "state", "retrieval"),
+        ("vcpu: 2", "vcpu", "one of"),
+    ],
+)
+def test_what_a_database_cannot_have_is_told_with_what_it_can(fields, field, allowed):
+    mistake = only(with_db(f"size: {{vcpu: 1, memory_gib: 1, storage_gib: 5}}, {fields}"))
+    assert mistake.field == f"components.the-db.{field}"
+    assert (mistake.line, allowed in mistake.allowed) == (4, True), mistake
+
+
+def test_a_component_called_postgres_must_name_its_database():
+    text = with_db("size: {vcpu: 1, memory_gib: 1, storage_gib: 5}").replace("the-db", "postgres")
+    assert "in `databases`" in only(text).allowed
+
+
+def test_a_mistake_in_uses_is_not_told_again_of_what_refers_to_it():
+    text = with_web("env: {A: '${images.bucket}'}").replace(
+        "component: images", "component: images, clients: x"
+    )
+    assert only(text).field == "components.web.uses[0].clients"
 
 
 def test_a_container_with_a_volume_is_not_built_yet():

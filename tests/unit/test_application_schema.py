@@ -30,6 +30,11 @@ policy:
 components:
   files: {kind: bucket, size: {storage_gib: 5}, way_back: 1h, retrieval: 2h, countries: [DE]}
   more: {kind: bucket, size: {storage_gib: 6}}
+  db:
+    kind: postgres
+    size: {vcpu: 1.5, memory_gib: 2.5, storage_gib: 8}
+    databases: [first, second]
+    extensions: [pg_trgm, uuid-ossp]
   web:
     kind: container
     state: none
@@ -37,7 +42,7 @@ components:
     command: [serve]
     env: {A: b}
     size: {vcpu: 1, memory_gib: 2, disk_gib: 3}
-    uses: [{component: files, traffic_gib_per_month: 4}]
+    uses: [{component: files, traffic_gib_per_month: 4}, {component: db, clients: session}]
     expose: {port: 80, protocol: http, listen_port: 8080}
 """.replace("DIGEST", "a" * 64)
 EXPANDED = {
@@ -55,8 +60,8 @@ EXPANDED = {
     "max_ms": ("max_ms: 9", "max_ms: 8"),
     "assume_egress_eur_per_gib": ("0.1", "0.2"),
     "storage_gib": ("storage_gib: 5", "storage_gib: 7"),
-    "vcpu": ("vcpu: 1", "vcpu: 2"),
-    "memory_gib": ("memory_gib: 2", "memory_gib: 3"),
+    "vcpu": ("vcpu: 1,", "vcpu: 2,"),
+    "memory_gib": ("memory_gib: 2,", "memory_gib: 3,"),
     "disk_gib": ("disk_gib: 3", "disk_gib: 4"),
     "traffic_gib_per_month": ("month: 4", "month: 5"),
 }
@@ -64,6 +69,9 @@ CARRIED = {
     "image": "image",
     "command": "command",
     "env": "env",
+    "databases": "databases",
+    "extensions": "extensions",
+    "clients": "clients",
     "port": "expose.port",
     "protocol": "expose.protocol",
     "listen_port": "expose.listen_port",
@@ -109,12 +117,15 @@ def test_the_schema_accepts_what_the_reader_accepts(text):
         ("name: shop", "name: Shop"),
         ("way_back: 1h", "way_back: 1"),
         ("way_back: 1h", "way_back_seconds: 1"),
-        ("vcpu: 1", "vcpu: '1'"),
-        ("vcpu: 1", "vcpu: null"),
+        ("vcpu: 1,", "vcpu: '1',"),
+        ("vcpu: 1,", "vcpu: null,"),
         ("{A: b}", "{1A: b}"),
         ("state: none", "state: volume"),
         ("at: site", "at: planet"),
         ("port: 80,", "port: 0,"),
+        ("clients: session", "clients: some"),
+        ("[first, second]", "[first, Second]"),
+        ("[pg_trgm,", "[plpython3u,"),
     ],
 )
 def test_the_schema_refuses_what_the_reader_refuses(before, after):

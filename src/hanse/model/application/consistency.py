@@ -7,19 +7,26 @@ from dataclasses import dataclass
 from typing import Final
 
 from hanse.model.application.file import (
-    BucketComponent,
     Component,
     ContainerComponent,
     Countries,
     GroupRule,
     Place,
     Policy,
+    PostgresComponent,
+    databases_of,
 )
 from hanse.model.application.mistake import shown
 from hanse.model.country import COUNTRY_CODES, OFTEN_MEANT
 
-BUCKET_FIELDS: Final = ("endpoint", "bucket", "access_key", "secret_key", "region")
-SECRET_FIELDS: Final = ("access_key", "secret_key")
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "bucket": ("endpoint", "bucket", "access_key", "secret_key", "region"),
+    "postgres": ("host", "port", "user", "password", "database", "url"),
+}
+"""What `${component.field}` may name, by kind of the component that is used."""
+SECRET_FIELDS: Final = ("access_key", "secret_key", "password", "url")
+RESERVED_DATABASES: Final = ("postgres", "template0", "template1")
+"""Every PostgreSQL server has these for itself."""
 NAME_MAX: Final = 40
 _PLACE: Final = "city, or latitude and longitude"
 _REFERENCE: Final = re.compile(r"\$\{([^}]*)(\}?)")
@@ -45,6 +52,8 @@ def flaws_of(components: Components, names: Collection[str], policy: Policy) -> 
             yield from _uses(name, component, components, names)
             yield from _references(name, component, components)
             yield from _endpoint(name, component, names)
+        if isinstance(component, PostgresComponent):
+            yield from _databases(name, component)
 
 
 def _policy(policy: Policy, names: Collection[str]) -> Iterator[Flaw]:
@@ -99,22 +108,42 @@ def _place(field: str, place: Place) -> Iterator[Flaw]:
 def _uses(
     name: str, component: ContainerComponent, components: Components, names: Collection[str]
 ) -> Iterator[Flaw]:
+    usable = sorted(one for one, other in components.items() if other.kind in FIELDS)
     for index, use in enumerate(component.uses):
-        field = f"components.{name}.uses[{index}].component"
-        buckets = sorted(one for one, other in components.items() if isinstance(other, BucketComponent))
+        field = f"components.{name}.uses[{index}]"
+        used = components.get(use.component)
         if use.component not in names:
-            yield _no_component(field, use.component, names)
-        elif use.component in components and use.component not in buckets:
-            allowed = f"a bucket: {', '.join(buckets)}" if buckets else "a component of kind bucket"
-            yield Flaw(field, f"{use.component} is a container; only buckets can be used so far", allowed)
+            yield _no_component(f"{field}.component", use.component, names)
+        elif used is not None and used.kind not in FIELDS:
+            allowed = f"one of {', '.join(usable)}" if usable else "a component of kind bucket or postgres"
+            what = f"{use.component} is a {used.kind}; only buckets and databases can be used so far"
+            yield Flaw(f"{field}.component", what, allowed)
         elif use.component in [other.component for other in component.uses[:index]]:
-            yield Flaw(field, f"{use.component} is used twice", "each component once")
+            yield Flaw(f"{field}.component", f"{use.component} is used twice", "each component once")
+        if use.clients is not None and used is not None and used.kind != "postgres":
+            what = f"clients says how a database is used, and {use.component} is a {used.kind}"
+            yield Flaw(f"{field}.clients", what, "leave it out here")
+
+
+def _databases(name: str, component: PostgresComponent) -> Iterator[Flaw]:
+    for index, database in enumerate(databases_of(name, component)):
+        where = f"databases[{index}]" if component.databases else "databases"
+        if database in RESERVED_DATABASES:
+            what = f"every PostgreSQL server has a database {database} for itself"
+            yield Flaw(f"components.{name}.{where}", what, "another name for the database, in `databases`")
+        elif database in component.databases[:index]:
+            yield Flaw(f"components.{name}.{where}", f"{database} is named twice", "each database once")
+    for index, extension in enumerate(component.extensions):
+        if extension in component.extensions[:index]:
+            field = f"components.{name}.extensions[{index}]"
+            yield Flaw(field, f"{extension} is named twice", "each extension once")
 
 
 def _references(name: str, component: ContainerComponent, components: Components) -> Iterator[Flaw]:
     texts = {f"components.{name}.env.{key}": value for key, value in component.env.items()}
     used = {use.component for use in component.uses}
-    known = {one: BUCKET_FIELDS for one in used if isinstance(components.get(one), BucketComponent)}
+    known = {one: components[one].kind for one in used if one in components}
+    known = {one: kind for one, kind in known.items() if kind in FIELDS}
     for field, text in texts.items():
         yield from _referenced(field, text, used, known)
     for index, text in enumerate(component.command):
@@ -126,9 +155,7 @@ def _references(name: str, component: ContainerComponent, components: Components
                 yield Flaw(field, what, "pass it in env")
 
 
-def _referenced(
-    field: str, text: str, used: Collection[str], known: Mapping[str, tuple[str, ...]]
-) -> Iterator[Flaw]:
+def _referenced(field: str, text: str, used: Collection[str], known: Mapping[str, str]) -> Iterator[Flaw]:
     for match in _REFERENCE.finditer(text):
         target, _, part = match.group(1).rpartition(".")
         written = f"${{{shown(match.group(1))}{match.group(2)}"
@@ -137,9 +164,9 @@ def _referenced(
         elif target not in used:
             allowed = f"one of {', '.join(sorted(used))}" if used else "a component that `uses` names"
             yield Flaw(field, f"{written}: {shown(target)} is not in this component's `uses`", allowed)
-        elif target in known and part not in known[target]:
-            allowed = f"one of {', '.join(BUCKET_FIELDS)}"
-            yield Flaw(field, f"{written}: a bucket has no field {shown(part)}", allowed)
+        elif target in known and part not in FIELDS[known[target]]:
+            allowed = f"one of {', '.join(FIELDS[known[target]])}"
+            yield Flaw(field, f"{written}: a {known[target]} has no field {shown(part)}", allowed)
 
 
 def _endpoint(name: str, component: ContainerComponent, names: Collection[str]) -> Iterator[Flaw]:

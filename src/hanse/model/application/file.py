@@ -1,15 +1,42 @@
 """The application file: one YAML document, version 1. `reader` makes it from text."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
-from hanse.model.shape import CountryCode, Digest, Name, ProviderId, Shape
+from hanse.model.replica.spec import Clients
+from hanse.model.shape import CountryCode, DatabaseName, Digest, Name, ProviderId, Shape
 
 Level = Literal["site", "provider", "country"]
 Countries = Literal["EU", "EEA"] | Annotated[tuple[CountryCode, ...], Field(min_length=1, max_length=249)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 """Letters, digits and underscores."""
+Extension = Literal[
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "dict_int",
+    "earthdistance",
+    "fuzzystrmatch",
+    "hstore",
+    "intarray",
+    "isn",
+    "lo",
+    "ltree",
+    "pg_stat_statements",
+    "pg_trgm",
+    "pgcrypto",
+    "seg",
+    "tablefunc",
+    "tcn",
+    "tsm_system_rows",
+    "tsm_system_time",
+    "unaccent",
+    "uuid-ossp",
+]
+"""Of PostgreSQL: neither a language that reaches the machine, nor a way to files or to other databases."""
+POSTGRES_EXTENSIONS: Final[tuple[str, ...]] = get_args(Extension)
 COMPONENTS_MAX = 64
 YEAR_SECONDS = 365 * 24 * 3600
 
@@ -70,10 +97,22 @@ class StorageSize(Shape):
     storage_gib: float = Field(ge=0.001, le=1_000_000)
 
 
+class DatabaseSize(Shape):
+    """CPU, memory and disk of a database server."""
+
+    vcpu: float = Field(ge=0.01, le=512)
+    memory_gib: float = Field(ge=0.1, le=8192)
+    storage_gib: float = Field(ge=0.1, le=20_000)
+    """Disk for the data, its indexes and its log."""
+
+
 class Use(Shape):
     """This component talks to another one of the application."""
 
     component: Name
+    clients: Clients | None = None
+    """Only of a postgres, default transaction-safe: connections wait while it moves. `session`: the program
+    keeps state in its connections (prepared statements, advisory locks); they are dropped and made anew."""
     traffic_gib_per_month: float = Field(default=0, ge=0, le=1e9)
     """What flows between the two; costs egress where they stand at different providers."""
 
@@ -117,7 +156,23 @@ class BucketComponent(_Component):
     size: StorageSize
 
 
-Component = Annotated[ContainerComponent | BucketComponent, Field(discriminator="kind")]
+class PostgresComponent(_Component):
+    """A PostgreSQL server of its own."""
+
+    kind: Literal["postgres"]
+    size: DatabaseSize
+    databases: tuple[DatabaseName, ...] = Field(default=(), max_length=16)
+    """Made at the first start; `${component.database}` is the first. None: one, named like the component."""
+    extensions: tuple[Extension, ...] = Field(default=(), max_length=32)
+    """In every database."""
+
+
+def databases_of(name: str, component: PostgresComponent) -> tuple[str, ...]:
+    """Databases of the component with this name; the first is the one that `${name.database}` names."""
+    return component.databases or (name.replace("-", "_"),)
+
+
+Component = Annotated[ContainerComponent | BucketComponent | PostgresComponent, Field(discriminator="kind")]
 
 
 class Application(Shape):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +16,7 @@ from hanse.model.application.file import (
     BucketComponent,
     ContainerComponent,
     Policy,
+    PostgresComponent,
 )
 from hanse.model.application.mistake import Lines, Mark, Mistake, Unreadable, mark_of, shown
 from hanse.model.application.quantities import DURATION_WORDS, duration_words
@@ -25,17 +26,23 @@ from hanse.model.application.values import Values, field_name, values_of
 from hanse.model.shape import Shape
 
 MISTAKES_MAX: Final = 100
-NOT_BUILT: Final = {
-    "postgres": "components of kind postgres are not built yet",
-    "volume": "containers that keep a volume (state: volume) are not built yet",
+NO_VOLUME: Final = "containers that keep a volume (state: volume) are not built yet"
+KINDS: Final = "container, bucket or postgres"
+_SHAPES: Final[Mapping[str, type[Shape]]] = {
+    "container": ContainerComponent,
+    "bucket": BucketComponent,
+    "postgres": PostgresComponent,
 }
-_SHAPES: Final[Mapping[str, type[Shape]]] = {"container": ContainerComponent, "bucket": BucketComponent}
 _STAND_INS: Final[Mapping[type[Shape], Mapping[str, Any]]] = {
     ContainerComponent: {"image": f"sha256:{'0' * 64}", "size": {"vcpu": 1, "memory_gib": 1}},
     BucketComponent: {"size": {"storage_gib": 1}},
+    PostgresComponent: {"size": {"vcpu": 1, "memory_gib": 1, "storage_gib": 1}},
 }
 """For fields that must be there, so that the others are looked at although these are wrong."""
+_REFERRING: Final = {"env", "command"}
+"""They refer to `uses`: what is wrong there is not told again of each of them."""
 FieldPath = tuple[str | int, ...]
+ShapeT = TypeVar("ShapeT", bound=Shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +164,11 @@ def _words(detail: ErrorDetails, at: tuple[FieldPath, Any], values: Values) -> t
             here = str(path[-1])
             return f"there is no field {shown(here)}", nearest(here, names_at(path[:-1], kind))
         case "union_tag_not_found":
-            return "the field kind is missing", "kind: container or kind: bucket"
+            return "the field kind is missing", f"kind: {KINDS}"
         case "union_tag_invalid":
-            return NOT_BUILT.get(kind, f"there is no kind {shown(kind)}"), "container or bucket"
+            return f"there is no kind {shown(kind)}", KINDS
         case "literal_error" if value == "volume" and path[-1] == "state":
-            return NOT_BUILT["volume"], "none"
+            return NO_VOLUME, "none"
         case "string_type" if name in values.unquoted:
             written = values.unquoted[name]
             return f"{written} without quotes is not text", f'write "{written}"'
@@ -207,16 +214,17 @@ def _flaws(values: Values) -> Iterator[Mistake]:
     raw = raw if isinstance(raw, dict) and len(raw) <= COMPONENTS_MAX else {}
     read = {name: _readable_part(_SHAPES.get(_kind(one)), one) for name, one in raw.items()}
     components = {
-        name: one for name, one in read.items() if isinstance(one, ContainerComponent | BucketComponent)
+        name: one
+        for name, one in read.items()
+        if isinstance(one, ContainerComponent | BucketComponent | PostgresComponent)
     }
-    policy = _readable_part(Policy, data.get("policy"))
-    policy = policy if isinstance(policy, Policy) and raw else Policy()
-    for flaw in islice(flaws_of(components, frozenset(raw), policy), MISTAKES_MAX):
+    policy = _readable_part(Policy, data.get("policy")) if raw else None
+    for flaw in islice(flaws_of(components, frozenset(raw), policy or Policy()), MISTAKES_MAX):
         if not values.is_spoilt(flaw.field):
             yield _mistake(mark_of(values.marks, flaw.field), flaw.field, flaw.what, flaw.allowed)
 
 
-def _readable_part(shape: type[Shape] | None, data: Any) -> Shape | None:
+def _readable_part(shape: type[ShapeT] | None, data: Any) -> ShapeT | None:
     """A shape from those of its fields that can be read; the others get a default. None if that fails."""
     if shape is None or not isinstance(data, dict):
         return None
@@ -224,6 +232,7 @@ def _readable_part(shape: type[Shape] | None, data: Any) -> Shape | None:
         return shape.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False, include_input=False)}
+    wrong |= _REFERRING if "uses" in wrong else set()
     rest = {key: value for key, value in data.items() if key not in wrong}
     try:
         return shape.model_validate_json(json.dumps({**_STAND_INS.get(shape, {}), **rest}), strict=True)

@@ -17,6 +17,7 @@ DURATIONS: Final = {"way_back": "way_back_seconds", "retrieval": "retrieval_seco
 _PATTERN_WORDS: Final = {
     "[a-z](?:[a-z0-9-]{0,38}": "a name: lower-case letters, digits and dashes, 1 to 40, a letter first",
     "[a-z0-9][a-z0-9.-]{0,62}": "a provider's id as the catalogue writes it",
+    "[a-z_][a-z0-9_]": "a database's name: small letters, digits and underscores, 1 to 63, no digit first",
     "[A-Z]{2}": 'a country code of two capital letters, such as "DE"',
     "sha256:": "sha256: and 64 hexadecimal digits, as `hanse image push` prints them",
     "[A-Za-z_]": "a variable's name: letters, digits and underscores, no digit first",
@@ -143,8 +144,8 @@ def _words(schema: Schema) -> str:
         words = [_words(one) for one in schema["anyOf"]]
         return ", or ".join(dict.fromkeys(word for word in words if word))
     if "enum" in schema or "const" in schema:
-        values = schema.get("enum", [schema.get("const")])
-        return " or ".join(str(value) for value in values)
+        *others, last = (str(value) for value in schema.get("enum", [schema.get("const")]))
+        return f"{', '.join(others)} or {last}" if others else last
     if "pattern" in schema:
         pattern = schema["pattern"].removeprefix("^")
         return next(words for start, words in _PATTERN_WORDS.items() if pattern.startswith(start))
