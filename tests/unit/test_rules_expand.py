@@ -100,7 +100,45 @@ def test_egress_must_be_known_where_something_flows_out(traffic, policy, asked):
     made = mandate(policy, traffic=traffic)
     assert ("egress" in requirements(made, "images")) is asked
     assert "egress" not in requirements(made, "web")
-    assert bool(made.traffic) is (traffic == "5")
+    assert [flow.gib_per_month for flow in made.traffic] == [float(traffic)]
+
+
+def database(size="vcpu: 2, memory_gib: 4, storage_gib: 50"):
+    text = f"hanse: 1\nname: shop\ncomponents:\n  db: {{kind: postgres, size: {{{size}}}, countries: [DE]}}\n"
+    read = read_application(text, "app.yaml")
+    return expand(read.application, read.lines, PLACES)
+
+
+def test_a_database_asks_for_a_machine_of_its_size_or_a_managed_one():
+    made = database()
+    assert [(each.kind, each.offer_kinds, each.storage_gib) for each in made.demands] == [
+        ("postgres", ("vm", "postgres"), 50)
+    ]
+    asked = requirements(made, "db")
+    assert list(asked) == ["kind", "price", "free", "runs", "vcpu", "memory", "disk", "own-countries"]
+    assert {asked[what].origin.line for what in ("vcpu", "memory", "disk", "own-countries")} == {4}
+
+
+@pytest.mark.parametrize(
+    ("facts", "truth"),
+    [
+        ({"offer.kind": "vm", "offer.disk_gib": 50}, Truth.TRUE),
+        ({"offer.kind": "vm", "offer.disk_gib": 0, "site.volume_price_known": True}, Truth.TRUE),
+        ({"offer.kind": "vm", "offer.disk_gib": 49, "site.volume_price_known": True}, Truth.FALSE),
+        ({"offer.kind": "postgres", "offer.disk_gib": 50}, Truth.TRUE),
+        ({"offer.kind": "postgres", "offer.disk_gib": 0, "site.volume_price_known": True}, Truth.FALSE),
+        ({"offer.kind": "postgres", "site.volume_price_known": True}, Truth.UNKNOWN),
+    ],
+)
+def test_the_disk_of_a_managed_database_is_its_own(facts, truth):
+    assert evaluate(requirements(database(), "db")["disk"].expression, facts) == truth
+
+
+def test_a_site_that_has_joined_must_say_that_it_runs_databases():
+    runs = requirements(database(), "db")["runs"].expression
+    joined = {"site.joined": True, "site.runs": frozenset({"container"})}
+    assert evaluate(runs, joined) == Truth.FALSE
+    assert evaluate(runs, {**joined, "site.runs": frozenset({"postgres"})}) == Truth.TRUE
 
 
 def test_money_becomes_whole_micro_euros():

@@ -195,7 +195,8 @@ class Bundle:
         """Levels at which it matters where this demand stands."""
         levels: set[Level] = {group.level for group in groups if index in group.members}
         name = self.choices[index].demand.component
-        if any(name in (each.from_component, each.to_component) for each in self.mandate.traffic):
+        flows = (each for each in self.mandate.traffic if each.gib_per_month > 0)
+        if any(name in (each.from_component, each.to_component) for each in flows):
             levels.add("provider")
         if any(rule.kind == "latency-between" and name in rule.components for rule in rules):
             levels.add("site")

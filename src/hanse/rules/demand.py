@@ -8,8 +8,8 @@ from hanse.model.application.file import (
     Application,
     BucketComponent,
     ContainerComponent,
-    ContainerSize,
     Countries,
+    PostgresComponent,
 )
 from hanse.model.application.mistake import Lines
 from hanse.model.application.requirement import (
@@ -69,6 +69,16 @@ def demands_of(name: str, sources: Sources) -> tuple[Demand, ...]:
                 requirements=_named(name, _bucket(name, sources)),
             ),
         )
+    if isinstance(component, PostgresComponent):
+        return (
+            Demand(
+                component=name,
+                kind="postgres",
+                offer_kinds=("vm", "postgres"),
+                storage_gib=component.size.storage_gib,
+                requirements=_named(name, _postgres(name, component, sources)),
+            ),
+        )
     own = Demand(
         component=name,
         kind="container",
@@ -99,22 +109,40 @@ def _named(name: str, drafts: Iterator[_Draft] | tuple[_Draft, ...]) -> tuple[Re
 
 
 def _container(name: str, component: ContainerComponent, sources: Sources) -> Iterator[_Draft]:
-    yield from _offer(name, "vm", "container")
-    yield from _size(name, component.size, sources)
+    yield from _offer(name, ("vm",), "container")
+    yield from _size(name, (component.size.vcpu, component.size.memory_gib), sources)
+    stated = "disk_gib" in component.size.model_fields_set
+    origin = sources.origin_or_default(f"components.{name}.size.disk_gib", stated=stated)
+    yield _disk(name, component.size.disk_gib, origin, _APART)
+    yield from _egress(name, sources)
+    yield from _where(name, name, sources)
+
+
+def _postgres(name: str, component: PostgresComponent, sources: Sources) -> Iterator[_Draft]:
+    """Managed offers too: that they cannot be moved from is judged where something is bought."""
+    yield from _offer(name, ("vm", "postgres"), "postgres")
+    yield from _size(name, (component.size.vcpu, component.size.memory_gib), sources)
+    origin = sources.origin(f"components.{name}.size.storage_gib")
+    yield _disk(name, component.size.storage_gib, origin, (_is("offer.kind", "vm"), *_APART))
     yield from _egress(name, sources)
     yield from _where(name, name, sources)
 
 
 def _bucket(name: str, sources: Sources) -> Iterator[_Draft]:
-    yield from _offer(name, "bucket", "bucket")
+    yield from _offer(name, ("bucket",), "bucket")
     yield from _egress(name, sources)
     yield from _where(name, name, sources)
 
 
-def _offer(name: str, offer_kind: str, kind: str) -> Iterator[_Draft]:
+def _offer(name: str, offer_kinds: tuple[str, ...], kind: str) -> Iterator[_Draft]:
     default = Origin(rule=DEFAULT_RULE)
-    says = f"{name} ({kind}) is carried by an offer of kind {offer_kind}"
-    yield _Draft("kind", says, _is("offer.kind", offer_kind), default)
+    says = f"{name} ({kind}) is carried by an offer of kind {_either(offer_kinds)}"
+    carries = (
+        _is("offer.kind", offer_kinds[0])
+        if len(offer_kinds) == 1
+        else Compare(fact="offer.kind", test="in", value=offer_kinds)
+    )
+    yield _Draft("kind", says, carries, default)
     yield _Draft("price", f"the price of {name}'s offer is known", _is("offer.price_known", True), default)
     yield _Draft("free", f"{name}'s offer has a free unit", _is("offer.available", True), default)
     yield _runs(name, kind)
@@ -126,26 +154,28 @@ def _runs(name: str, kind: str) -> _Draft:
     return _Draft("runs", says, expression, Origin(rule=DEFAULT_RULE))
 
 
-def _size(name: str, size: ContainerSize, sources: Sources) -> Iterator[_Draft]:
+def _size(name: str, wanted: tuple[float, float], sources: Sources) -> Iterator[_Draft]:
     field = f"components.{name}.size"
+    vcpu, memory_gib = wanted
     yield _Draft(
         "vcpu",
-        f"{name} gets at least {size.vcpu:g} vCPU",
-        _at_least("offer.vcpu", size.vcpu),
+        f"{name} gets at least {vcpu:g} vCPU",
+        _at_least("offer.vcpu", vcpu),
         sources.origin(f"{field}.vcpu"),
     )
     yield _Draft(
         "memory",
-        f"{name} gets at least {size.memory_gib:g} GiB of memory",
-        _at_least("offer.memory_gib", size.memory_gib),
+        f"{name} gets at least {memory_gib:g} GiB of memory",
+        _at_least("offer.memory_gib", memory_gib),
         sources.origin(f"{field}.memory_gib"),
     )
-    apart = AllOf(parts=(_is("offer.disk_gib", 0), _is("site.volume_price_known", True)))
-    yield _Draft(
-        "disk",
-        f"{name} gets at least {size.disk_gib:g} GiB of disk, in its offer or as a volume bought beside it",
-        AnyOf(parts=(_at_least("offer.disk_gib", size.disk_gib), apart)),
-        sources.origin_or_default(f"{field}.disk_gib", stated="disk_gib" in size.model_fields_set),
+
+
+def _disk(name: str, disk_gib: float, origin: Origin, apart: tuple[Compare, ...]) -> _Draft:
+    """In the offer, or beside it where `apart` holds."""
+    says = f"{name} gets at least {disk_gib:g} GiB of disk, in its offer or as a volume bought beside it"
+    return _Draft(
+        "disk", says, AnyOf(parts=(_at_least("offer.disk_gib", disk_gib), AllOf(parts=apart))), origin
     )
 
 
@@ -216,3 +246,7 @@ def _is(fact: str, value: Scalar) -> Compare:
 
 def _at_least(fact: str, value: float) -> Compare:
     return Compare(fact=fact, test="ge", value=value)
+
+
+_APART = (_is("offer.disk_gib", 0), _is("site.volume_price_known", True))
+"""Block storage is bought beside the offer."""

@@ -136,12 +136,10 @@ def _plural(level: str) -> str:
 
 
 def _traffic(application: Application) -> Iterator[Traffic]:
+    """One of each binding, also of those that cost nothing: an endpoint keeps away from what is used."""
     for name, component in application.components.items():
         if isinstance(component, ContainerComponent):
             for use in component.uses:
-                if use.traffic_gib_per_month > 0:
-                    yield Traffic(
-                        from_component=use.component,
-                        to_component=name,
-                        gib_per_month=use.traffic_gib_per_month,
-                    )
+                yield Traffic(
+                    from_component=use.component, to_component=name, gib_per_month=use.traffic_gib_per_month
+                )

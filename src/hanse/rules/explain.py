@@ -65,10 +65,11 @@ def _between(mandate: Mandate) -> Iterator[str]:
         yield "between components"
     for one in mandate.group:
         yield from _entry(one.id, one.says, _group_words(one), one.origin)
-    if mandate.traffic:
+    charged = [flow for flow in mandate.traffic if flow.gib_per_month]
+    if charged:
         yield ""
         yield "traffic, which costs egress where the two stand at different providers"
-    for flow in mandate.traffic:
+    for flow in charged:
         yield f"  {flow.gib_per_month:g} GiB a month from {flow.from_component} to {flow.to_component}"
     if mandate.assume_egress_micro_eur_per_gib is not None:
         euros = mandate.assume_egress_micro_eur_per_gib / 1_000_000
