@@ -1,13 +1,13 @@
 """The snapshot that a step looks at, read from what was ordered and what was observed."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from hanse.hub.context import ERA
 from hanse.hub.membership import joined_market, peers_of
 from hanse.hub.records import ApplicationRecord, ObservedRecord, OrderedRecord, load_all
-from hanse.hub.spec import consumers_of, key_of, spec_of, used_by
+from hanse.hub.spec import clients_of, consumers_of, keeps_sessions, key_of, spec_of, used_by
 from hanse.model.application.file import ContainerComponent
 from hanse.model.replica.instruction import Generation
 from hanse.model.replica.observation import CutOverState, Observation, ReplicaState, RouteState
@@ -66,8 +66,18 @@ def view_of(tx: Transaction, record: ApplicationRecord, operation: Operation) ->
         component=component_view(tx, record, component),
         spec=spec_of(application, component),
         peers=peers_of(tx),
-        uses=_views(tx, record, used_by(application, component)),
-        consumers=_views(tx, record, consumers_of(application, component)),
+        uses=tuple(
+            replace(component_view(tx, record, used), clients=clients_of(application, component, used))
+            for used in used_by(application, component)
+        ),
+        consumers=tuple(
+            replace(
+                component_view(tx, record, consumer),
+                clients=clients_of(application, consumer, component),
+                endpoint=endpoint_view(tx, record, consumer),
+            )
+            for consumer in consumers_of(application, component)
+        ),
         endpoint=endpoint_view(tx, record, component),
         tickets=_tickets(tx, operation.ticket),
         reach=joined_market(tx).reach,
@@ -96,16 +106,11 @@ def endpoint_view(tx: Transaction, record: ApplicationRecord, component: str) ->
         site=placed.placement.site,
         protocol=wanted.expose.protocol,
         listen_port=wanted.expose.listen_port,
+        retries_unavailable=keeps_sessions(record.application, component),
         order=order if isinstance(order, RouteOrder) else None,
         state=known.state(RouteState),
         told=known.told(),
     )
-
-
-def _views(
-    tx: Transaction, record: ApplicationRecord, components: Sequence[str]
-) -> tuple[ComponentView, ...]:
-    return tuple(component_view(tx, record, component) for component in components)
 
 
 def _tickets(tx: Transaction, ticket: str | None) -> dict[str, TicketView]:

@@ -8,7 +8,7 @@ from hanse.model.replica.instruction import Generation
 from hanse.model.replica.observation import CutOverState, Failure, ReplicaState, RouteState
 from hanse.model.replica.order import ReplicaOrder, RouteOrder, TicketOrder
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
-from hanse.model.replica.spec import Peer, ReplicaSpec
+from hanse.model.replica.spec import Clients, Peer, ReplicaSpec
 from hanse.model.shape import Moment, SiteId
 
 LIVE_ROLES = (ReplicaRole.PRIMARY, ReplicaRole.STANDBY)
@@ -61,6 +61,8 @@ class EndpointView:
     order: RouteOrder | None = None
     state: RouteState | None = None
     told: Told = Told()
+    retries_unavailable: bool = False
+    """The program may answer 503 for a moment because it has lost its database connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,10 @@ class ComponentView:
     key: ReplicaKey
     kind: Literal["container", "bucket", "fake", "postgres"]
     replicas: Mapping[SiteId, ReplicaView] = field(default_factory=dict)
+    clients: Clients = "transaction-safe"
+    """Among `uses`: how the operation's component uses it. Among `consumers`: how it uses that one."""
+    endpoint: EndpointView | None = None
+    """Among `consumers`: its endpoint, if it is exposed."""
 
     def primary_site(self) -> SiteId | None:
         """Where the newest order `primary` stands; the highest epoch wins."""
@@ -104,7 +110,7 @@ class View:
     peers: Mapping[SiteId, Peer]
     """Every joined site that is named anywhere in this view."""
     uses: tuple[ComponentView, ...] = ()
-    """Components that this one uses (a container's buckets)."""
+    """Components that this one uses (a container's buckets and databases)."""
     consumers: tuple[ComponentView, ...] = ()
     """Components that use this one."""
     endpoint: EndpointView | None = None

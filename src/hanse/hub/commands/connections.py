@@ -20,7 +20,7 @@ from hanse.hub.spec import key_of, spec_of
 from hanse.hub.views import component_view, known_about
 from hanse.model.replica.observation import Failure, ReplicaState
 from hanse.model.replica.order import ReplicaOrder
-from hanse.model.replica.spec import BucketSpec, Grant, Stream
+from hanse.model.replica.spec import BucketSpec, Grant, PostgresSpec, ReplicaSpec, Stream
 from hanse.model.shape import Moment, Shape, SiteId
 from hanse.ports import Permanent, Transaction
 from hanse.trust.keys import public_sealing_key, thumbprint_of_pem
@@ -51,6 +51,8 @@ class Connection(Shape):
     """JWE for the sealing key; empty for kinds without credentials."""
     bucket: str = ""
     region: str = ""
+    databases: tuple[str, ...] = ()
+    """Of a postgres; the credential is for the first one and is good for all."""
     expires_at: Moment
     failure: Failure | None = None
 
@@ -124,9 +126,8 @@ def find_connection(hub: Hub, name: str, component: str, connection: str) -> Con
     failure = at_site.observed.failure if at_site and at_site.observed else None
     sealed = state.sealed_credentials.get(grant.name, "") if state else ""
     spec = spec_of(stored.value.application, component)
-    bucket = spec.bucket if isinstance(spec, BucketSpec) else ""
     answered = at_site is not None and at_site.told().is_answered
-    why = _why_not(site, state if answered else None, bucket, sealed)
+    why = _why_not(site, state if answered else None, spec, sealed)
     return Connection(
         id=connection,
         application=name,
@@ -137,8 +138,9 @@ def find_connection(hub: Hub, name: str, component: str, connection: str) -> Con
         site=site,
         stream=state.clients if state else None,
         sealed_credential=sealed,
-        bucket=bucket,
-        region="us-east-1" if bucket else "",
+        bucket=spec.bucket if isinstance(spec, BucketSpec) else "",
+        region="us-east-1" if isinstance(spec, BucketSpec) else "",
+        databases=spec.databases if isinstance(spec, PostgresSpec) else (),
         expires_at=grant.expires_at or stored.value.changed_at,
         failure=failure,
     )
@@ -167,11 +169,11 @@ def _primary_of(tx: Transaction, record: ApplicationRecord, component: str) -> S
     return component_view(tx, record, component).primary_site()
 
 
-def _why_not(site: str, state: ReplicaState | None, bucket: str, sealed: str) -> str:
+def _why_not(site: str, state: ReplicaState | None, spec: ReplicaSpec, sealed: str) -> str:
     if state is None:
         return f"{site} has not answered yet"
     if state.clients is None:
         return f"{site} offers no way in for clients"
-    if bucket and not sealed:
+    if isinstance(spec, BucketSpec | PostgresSpec) and not sealed:
         return f"{site} has not made a credential yet"
     return ""

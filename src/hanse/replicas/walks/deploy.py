@@ -9,6 +9,7 @@ from hanse.replicas.walks.orders import (
     bindings_for,
     consumer_grant,
     endpoint_grant,
+    has_credentials,
     role_order,
     route_order,
     upstream_of,
@@ -53,7 +54,7 @@ def _granted(used: ComponentView, consumer: str, site: SiteId, case: Case) -> Ch
     if not check.satisfied:
         return check
     has = replica.state is not None and f"{consumer}@{site}" in replica.state.sealed_credentials
-    if used.kind == "bucket" and not has:
+    if has_credentials(used) and not has:
         return Check(why=f"{primary} has not made a credential for {consumer} at {site} yet")
     return SATISFIED
 

@@ -8,7 +8,7 @@ from hanse.replicas.view import ReplicaView
 from hanse.replicas.walks.checks import first, holds, reaches
 from hanse.replicas.walks.deploy import gone, target_of
 from hanse.replicas.walks.leave import left_order
-from hanse.replicas.walks.orders import follower_grant, role_order, with_grants
+from hanse.replicas.walks.orders import follower_grant, has_credentials, role_order, with_grants
 from hanse.replicas.walks.redirect import forgetting, preparing, redirecting
 from hanse.replicas.walks.stages import SATISFIED, Case, Check, Stage, Walk
 from hanse.replicas.walks.ticket import cutting_over, relay, route_sites, source_of
@@ -41,7 +41,7 @@ def _followed_by(case: Case, primary: SiteId, follower: SiteId) -> Check:
     state = replica.state
     if state is None or state.followers is None:
         return Check(why=f"{primary} has not said yet where {follower} can follow")
-    if case.view.component.kind == "bucket" and f"follower@{follower}" not in state.sealed_credentials:
+    if has_credentials(case.view.component) and f"follower@{follower}" not in state.sealed_credentials:
         return Check(why=f"{primary} has not made a credential for {follower} to follow yet")
     return SATISFIED
 

@@ -15,6 +15,11 @@ def is_stateless(spec: ReplicaSpec) -> bool:
     return spec.stateless if isinstance(spec, FakeSpec) else spec.kind == "container"
 
 
+def has_credentials(component: ComponentView) -> bool:
+    """True for kinds whose service asks for a credential, which its site makes and seals for each reader."""
+    return component.kind in ("bucket", "postgres")
+
+
 def consumer_grant(component: str, peer: Peer) -> Grant:
     """`component` at the peer's site may read and write."""
     return _grant(f"{component}@{peer.site}", "write", peer)
@@ -111,6 +116,7 @@ def bindings_for(case: Case, consumer: str, site: SiteId) -> tuple[BindingSpec, 
                 kind="postgres" if used.kind == "postgres" else "bucket",
                 upstream=upstream_of(used, primary, epoch),
                 sealed_credential=credential,
+                clients=used.clients,
             )
         )
     return tuple(made)
@@ -127,4 +133,5 @@ def route_order(
         upstream=active,
         standby_upstream=prepared,
         listen_port=endpoint.listen_port,
+        retries_unavailable=endpoint.retries_unavailable and endpoint.protocol == "http",
     )

@@ -23,7 +23,19 @@ def redirecting(case: Case) -> Check:
     target = upstream_of(case.view.component, target_of(case), case.operation.from_epoch + 1)
     if target is None:
         return Check(why=f"{case.operation.target} has not said yet where clients find it")
+    unsealed = [name for name in _readers(case) if not _sealed(case, name)]
+    if case.view.component.kind == "postgres" and unsealed:
+        return Check(why=f"{case.operation.target} has not made a new credential for {unsealed[0]} yet")
     return _all(case, active=target, prepared=None)
+
+
+def _readers(case: Case) -> tuple[str, ...]:
+    """Names of the grants of every consumer that runs."""
+    return tuple(
+        f"{consumer.key.component}@{site}"
+        for consumer in case.view.consumers
+        for site in consumer.live_sites()
+    )
 
 
 def forgetting(case: Case) -> Check:
@@ -44,7 +56,7 @@ def _all(case: Case, *, active: Upstream | None, prepared: Upstream | None) -> C
                 case.operation.key.component,
                 active=active,
                 prepared=prepared,
-                credential=_sealed(case, consumer.key.component, site) if active is not None else "",
+                credential=_sealed(case, f"{consumer.key.component}@{site}") if active is not None else "",
             )
             checks.append(_told(site, wanted if wanted != order else None, replica.told, case.now))
     endpoint = case.view.endpoint
@@ -56,10 +68,10 @@ def _all(case: Case, *, active: Upstream | None, prepared: Upstream | None) -> C
     return first(*checks)
 
 
-def _sealed(case: Case, consumer: str, site: SiteId) -> str:
-    """The consumer's credential as the target sealed it: handed over, or new if that was lost."""
+def _sealed(case: Case, reader: str) -> str:
+    """The reader's credential as the target sealed it: handed over, or made anew there."""
     state = case.view.replica(case.operation.target).state
-    return state.sealed_credentials.get(f"{consumer}@{site}", "") if state is not None else ""
+    return state.sealed_credentials.get(reader, "") if state is not None else ""
 
 
 def _told(site: SiteId, changed: AnyOrder | None, told: Told, now: Moment) -> Check:

@@ -4,10 +4,9 @@ from datetime import timedelta
 
 from hanse.model.replica.order import Ticket, TicketOrder
 from hanse.model.replica.role import ReplicaRole
-from hanse.model.replica.spec import Peer
 from hanse.model.shape import SiteId
 from hanse.replicas.outcome import AnyOrder
-from hanse.replicas.view import TicketView
+from hanse.replicas.view import ComponentView, TicketView
 from hanse.replicas.walks.stages import SATISFIED, Case, Check, abort_reason
 
 ATTEMPTS = 5
@@ -29,6 +28,17 @@ def route_sites(case: Case) -> tuple[SiteId, ...]:
     if case.view.endpoint is not None:
         sites.add(case.view.endpoint.site)
     return tuple(sorted(sites))
+
+
+def holding_consumers(case: Case) -> tuple[ComponentView, ...]:
+    """Consumers that lose their connections in a cut-over, and whose requests their endpoints can hold."""
+    return tuple(
+        consumer
+        for consumer in case.view.consumers
+        if consumer.clients == "session"
+        and consumer.endpoint is not None
+        and consumer.endpoint.protocol == "http"
+    )
 
 
 def cutting_over(case: Case) -> Check:
@@ -110,7 +120,9 @@ def _issue(case: Case, attempt: int) -> Check:
     if state is None or state.clients is None:
         return Check(why=f"{target} has not said yet where clients will find it")
     source_peer, target_peer = case.view.peers[source_of(case)], case.view.peers[target]
-    routes: tuple[Peer, ...] = tuple(case.view.peers[site] for site in route_sites(case))
+    holding = holding_consumers(case)
+    sites_told = {consumer.endpoint.site for consumer in holding if consumer.endpoint is not None}
+    routes = tuple(case.view.peers[site] for site in sorted(sites_told.union(route_sites(case))))
     name = f"{case.operation.operation}.{attempt}"
     ticket = Ticket(
         ticket=name,
@@ -119,6 +131,7 @@ def _issue(case: Case, attempt: int) -> Check:
         source=source_peer,
         target=target_peer,
         routes=routes,
+        holding=tuple(sorted(consumer.key.component for consumer in holding)),
         target_stream=state.clients,
         deadline_seconds=DEADLINE_SECONDS,
     )
