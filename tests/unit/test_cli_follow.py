@@ -82,6 +82,31 @@ def test_what_could_not_be_bought_is_watched_until_it_is_cleared_away():
     assert verdict(found, ["op-1"])[1][-1] == "shop was not bought: no image"
 
 
+def test_a_reason_is_told_once_and_then_only_what_changed():
+    reason = "component pages does not start: exit code 3, no such table"
+    failure = {"code": "program-ended", "message": reason, "detail": "no such table"}
+    failing = BASE | {"kind": "deploy", "phase": "starting", "reason": reason, "failure": failure}
+    clearing = {"state": "retiring", "reason": f"deploying pages was aborted: {reason}"}
+    ended = failing | {"state": "aborted", "whole": clearing}
+    board = Board(io.StringIO())
+    shown = [BASE, failing, failing, failing | {"phase": "undoing"}, ended]
+    last = ended | {"whole": clearing | {"state": "declined"}}
+    found = follow(PlayedHub(*shown, last), "shop", ["op-1"], board, pause=lambda _: None)
+    for line in verdict(found, ["op-1"])[1]:
+        board.line(line)
+    words = board.out.getvalue() + "\n".join(board.rest([f"shop: declined ({found['reason']})"]))
+    assert words.count(reason) == 1
+    assert len(words.splitlines()) == 8
+    assert "shop was not bought: deploying pages was aborted: see above" in words
+
+
+def test_the_end_of_what_was_never_bought_is_no_failure():
+    found = {"application": "shop", "state": "declined", "reason": "no capacity", "operations": []}
+    good, words = verdict(found, [])
+    assert good
+    assert words == ["shop was never bought, so nothing of it is left to end"]
+
+
 def test_what_is_put_back_is_told_with_its_reason():
     undoing = BASE | {"phase": "undoing", "reason": "the disk is full", "progress": PROGRESS}
     assert doing(undoing) == "puts everything back: the disk is full"

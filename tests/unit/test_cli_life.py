@@ -9,6 +9,8 @@ from cli_hub import LiveHub, live_hub
 from hub_files import shop_file
 
 from hanse.__main__ import main
+from hanse.model.replica.observation import HoldState
+from hanse.model.replica.order import HoldOrder
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +140,33 @@ def test_a_retired_application_is_told_as_ended(hub, hanse, file):
     words = hanse("retire", "shop", "--erase-now", "--yes")
     assert "done, ended" in words
     assert "shop: ended" in hanse("status", "shop")
+
+
+@pytest.fixture
+def full(hub: LiveHub):
+    """Every site says no to every hold."""
+
+    def say_no(_site, instruction):
+        if not isinstance(instruction.order, HoldOrder) or instruction.order.wanted == "released":
+            return None
+        reason = "no room is left for so much at this site"
+        return [(instruction.subject, HoldState(state="declined", reason=reason), instruction)]
+
+    for site in hub.world.sites.values():
+        site.answer = say_no
+    yield
+    for site in hub.world.sites.values():
+        site.answer = None
+
+
+def test_what_was_not_bought_is_told_once_and_retired_with_words(full, hanse, file, capsys):
+    assert main(["apply", str(file), "--yes"]) == 1
+    out, _ = capsys.readouterr()
+    assert out.count("Everything was released, nothing was bought") == 1
+    assert "shop was not bought: " in out
+    words = hanse("retire", "shop", "--yes")
+    assert "never bought, so nothing of it is left to end" in words
+    assert json.loads(hanse("retire", "shop", "--yes", "--json").splitlines()[-1])["operations"] == []
 
 
 def test_a_connection_whose_site_does_not_answer_is_told_after_a_while(shop, hanse, hub, monkeypatch):

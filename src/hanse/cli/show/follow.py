@@ -3,10 +3,11 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
+from hanse.cli.show.once import Once, reasons_of
 from hanse.cli.show.operations import doing, failure_lines, is_under_way, stage, title
 from hanse.ports import Permanent, Temporary
 
@@ -20,10 +21,12 @@ STUCK_SECONDS = 30.0
 
 @dataclass
 class Board:
-    """What the person sees. `out` may be a terminal."""
+    """What the person sees, each reason once. `out` may be a terminal."""
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
     _told: dict[str, tuple[tuple[object, ...], float, str]] = field(default_factory=dict)
+    _lines: set[str] = field(default_factory=set)
+    _once: Once = field(default_factory=Once)
     _live: bool = False
 
     def tell(self, operation: Document) -> None:
@@ -34,7 +37,7 @@ class Board:
         due = seen != known or (not self.out.isatty() and now - at >= REPEAT_SECONDS)
         if due and line != told:
             self._told[name] = (seen, now, line)
-            self.line(line)
+            self._write(line)
         elif self.out.isatty() and operation["progress"]:
             width = shutil.get_terminal_size().columns - 1
             self.out.write(f"\r\x1b[K{line[:width]}")
@@ -42,11 +45,24 @@ class Board:
             self._live = True
 
     def line(self, text: str) -> None:
-        """A line that stays."""
+        """A line that stays, unless exactly this was told."""
+        if text not in self._lines:
+            self._write(text)
+
+    def hear(self, found: Document) -> None:
+        """A status whose reasons the lines that follow may hold."""
+        self._once.hear(reasons_of(found))
+
+    def rest(self, lines: Iterable[str]) -> list[str]:
+        """These lines without the reasons that were told; the caller writes them."""
+        return [self._once.tell(line) for line in lines]
+
+    def _write(self, text: str) -> None:
         if self._live:
             self.out.write("\r\x1b[K")
             self._live = False
-        self.out.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+        self._lines.add(text)
+        self.out.write(f"{time.strftime('%H:%M:%S')} {self._once.tell(text)}\n")
         self.out.flush()
 
 
@@ -82,6 +98,7 @@ def follow(
                     raise _left_alone(failure, application) from failure
             else:
                 silent = 0.0
+                board.hear(found)
                 ours = [each for each in found["operations"] if each["operation"] in names]
                 for operation in reversed(ours):
                     board.tell(operation)
@@ -131,7 +148,8 @@ def verdict(found: Document, names: Sequence[str]) -> tuple[bool, list[str]]:
         if each["state"] != "done":
             lines += [f"{title(each)}: {doing(each)}", *failure_lines(each["failure"])]
     good = all(each["state"] == "done" for each in ours)
-    if found["state"] == "declined":
-        lines.append(f"{found['application']} was not bought: {found['reason']}")
-        good = False
-    return good, lines
+    if found["state"] != "declined":
+        return good, lines
+    if any(each["kind"] != "retire" for each in ours):
+        return False, [*lines, f"{found['application']} was not bought: {found['reason']}"]
+    return good, [*lines, f"{found['application']} was never bought, so nothing of it is left to end"]

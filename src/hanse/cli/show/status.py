@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hanse.cli.show.once import Once, reasons_of
 from hanse.cli.show.operations import doing, failure_lines, is_under_way, progress_words, title
 from hanse.cli.show.table import eur, moment, table
 
@@ -11,8 +12,10 @@ Document = Mapping[str, Any]
 
 
 def status_lines(found: Document) -> list[str]:
-    """One application."""
-    return list(_status(found))
+    """One application; each reason once."""
+    once = Once()
+    once.hear(reasons_of(found))
+    return [once.tell(line) for line in _status(found)]
 
 
 def _status(found: Document) -> Iterator[str]:
@@ -22,7 +25,8 @@ def _status(found: Document) -> Iterator[str]:
     )
     order = found["order"]
     if order and order["state"] != "accepted":
-        yield f"order {order['order']}: {order['state']} {order['reason']}".rstrip()
+        why = f": {order['reason']}" if order["reason"] else ""
+        yield f"order {order['order']} is {order['state']}{why}"
     yield ""
     ended = found["state"] in ("ended", "declined")
     yield from _components(found["components"], ended=ended)

@@ -119,7 +119,7 @@ def _watch(client: ApiClient, applied: Mapping[str, Any], *, as_json: bool) -> i
     if as_json:
         say_json({**applied, "status": found})
     else:
-        say(["", *status_lines(found)])
+        say(["", *board.rest(status_lines(found))])
     return 0 if good else 1
 
 
