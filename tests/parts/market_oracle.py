@@ -41,6 +41,9 @@ class Oracle:
             places = self.catalogue.runs if self.market == "bookable" else self.sites
             found = [(None, None, self.sites[name]) for name in places]
         for offer in self.catalogue.offers:
+            managed = offer.kind == "postgres" and f"{demand.component}.managed" not in left_out
+            if managed and self.market == "bookable":
+                continue
             if offer.kind in demand.offer_kinds and (offer.bookable or self.market == "all"):
                 found += [
                     (offer, volume, self.sites[offer.site])
@@ -75,10 +78,9 @@ class Oracle:
         leaving = any(t.from_component == name and t.gib_per_month > 0 for t in self.mandate.traffic)
         if leaving and self.egress(offer) is None and f"{name}.egress" not in left_out:
             return False
-        unit = offer.price_micro_eur_per_month if offer.kind == "vm" else offer.price_micro_eur_per_gib_month
-        return (
-            unit is not None and (offer.kind == "vm" or demand.storage_gib is not None)
-        ) or f"{name}.price" in left_out
+        whole = offer.kind in ("vm", "postgres")
+        unit = offer.price_micro_eur_per_month if whole else offer.price_micro_eur_per_gib_month
+        return (unit is not None and (whole or demand.storage_gib is not None)) or f"{name}.price" in left_out
 
     def holds(self, compare, offer, site):
         if compare.fact == "site.country":
@@ -107,7 +109,7 @@ class Oracle:
             return 0
         total = 0
         for goods in (offer, volume):
-            if goods is not None and goods.kind == "vm":
+            if goods is not None and goods.kind in ("vm", "postgres"):
                 total += goods.price_micro_eur_per_month or 0
             elif goods is not None:
                 total += self.amount(demand.storage_gib or 0, goods.price_micro_eur_per_gib_month or 0)

@@ -103,6 +103,7 @@ def random_market(dice: random.Random) -> Catalogue:
             place = (dice.choice((41.0, 45.0, 52.0)), dice.choice((2.0, 9.0, 12.0)))
             sites.append(site(where, dice.choice(COUNTRIES), place))
             offers += [_random_vm(dice, where, at) for at in range(dice.randint(0, 2))]
+            offers += [_random_managed(dice, where) for _ in range(dice.randint(0, 1))]
             offers += [_random_per_gib(dice, where, "bucket", at) for at in range(dice.randint(0, 2))]
             offers += [_random_per_gib(dice, where, "volume", at) for at in range(dice.randint(0, 2))]
     joined = [each.site for each in sites if dice.random() < 0.7]
@@ -127,6 +128,10 @@ def _random_vm(dice: random.Random, where: str, at: int) -> Offer:
         free_units=dice.choice((None, None, 0, 1, 2)),
         bookable=dice.random() < 0.8,
     )
+
+
+def _random_managed(dice: random.Random, where: str) -> Offer:
+    return _random_vm(dice, where, 0).model_copy(update={"kind": "postgres", "name": "managed"})
 
 
 def _random_per_gib(dice: random.Random, where: str, kind: str, at: int) -> Offer:
@@ -163,11 +168,11 @@ def random_mandate(dice: random.Random) -> Mandate:
 
 
 def _random_demand(dice: random.Random, name: str) -> Demand:
-    container = dice.random() < 0.6
+    kind = dice.choice(("container", "container", "postgres", "bucket", "bucket"))
     asked = []
     if dice.random() < 0.5:
         asked.append(asks(name, "countries", "site.country", "in", tuple(dice.sample(COUNTRIES, 2))))
-    if container and dice.random() < 0.6:
+    if kind != "bucket" and dice.random() < 0.6:
         asked.append(asks(name, "vcpu", "offer.vcpu", "ge", dice.choice((1.0, 2.0, 4.0))))
     if dice.random() < 0.3:
         asked.append(asks(name, "free", "offer.available", "eq", True))
@@ -175,9 +180,9 @@ def _random_demand(dice: random.Random, name: str) -> Demand:
         asked.append(asks(name, "latency-1", "rtt_ms:45,9", "le", dice.choice((3.0, 14.0))))
     return Demand(
         component=name,
-        kind="container" if container else "bucket",
-        offer_kinds=("vm",) if container else ("bucket",),
-        storage_gib=dice.choice((0.3, 4, 10)) if not container or dice.random() < 0.8 else None,
+        kind=kind,
+        offer_kinds={"container": ("vm",), "postgres": ("vm", "postgres"), "bucket": ("bucket",)}[kind],
+        storage_gib=dice.choice((0.3, 4, 10)) if kind != "container" or dice.random() < 0.8 else None,
         requirements=tuple(asked),
     )
 

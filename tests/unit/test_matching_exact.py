@@ -62,7 +62,9 @@ def test_every_conflict_is_a_conflict_and_none_of_its_members_can_be_missed(seed
 
 def names_of(mandate):
     own = {each.id for demand in mandate.demands for each in demand.requirements}
-    sold = {f"{d.component}.{what}" for d in mandate.demands for what in ("price", "egress", "volume")}
+    sold = {
+        f"{d.component}.{what}" for d in mandate.demands for what in ("price", "egress", "volume", "managed")
+    }
     return frozenset(own | sold | {rule.id for rule in mandate.group} | {"free-units"})
 
 

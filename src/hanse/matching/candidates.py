@@ -229,10 +229,13 @@ class _Asked:
 
 
 def needs_volume(demand: Demand, offer: Offer | None) -> bool:
-    """Disk is bought apart: the offer has none of its own, and the demand needs some."""
+    """Disk is bought apart: the offer has none of its own, and the demand needs some.
+
+    Nothing can be added to a managed database.
+    """
     return (
         offer is not None
-        and offer.kind not in PER_GIB_KINDS
+        and offer.kind not in (*PER_GIB_KINDS, "postgres")
         and offer.disk_gib == 0
         and demand.storage_gib is not None
     )

@@ -175,6 +175,8 @@ def _notes(
         yield f"{provider} states no egress price here: {assumed:g} EUR/GiB assumed, as the file says"
     if demand.kind == "endpoint" and site.site not in catalogue.endpoint_micro_eur_per_month:
         yield f"{site.site} has not joined and states no price for an endpoint: 0 assumed"
+    if candidate.offer is not None and candidate.offer.kind == "postgres":
+        yield f"managed by {provider}: no physical replica, so it is neither bought here nor moved from there"
     own, used = exposed_pairs(mandate)
     for endpoint, other in (*own, *used):
         if endpoint == demand.component and chosen[other].site.provider == provider:

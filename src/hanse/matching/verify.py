@@ -113,7 +113,8 @@ class _Judge:
         if offer.kind == "postgres" and self._plan.market == "bookable":
             yield Violation(what="a managed database has no physical replica", component=name)
         volume = self._offers.get(placement.volume)
-        without_disk = offer.kind not in _PER_GIB and offer.disk_gib == 0 and demand.storage_gib is not None
+        may_add = offer.kind not in _PER_GIB and offer.kind != "postgres"
+        without_disk = may_add and offer.disk_gib == 0 and demand.storage_gib is not None
         if without_disk != (volume is not None):
             what = "needs a volume and buys none" if without_disk else "buys a volume that it does not need"
             yield Violation(what=what, component=name)
