@@ -282,7 +282,7 @@ def test_a_source_whose_disk_is_full_goes_on_serving_its_epoch() -> None:
         write = journal.put
 
         def put(table: str, key: str, value: Mapping[str, Any]) -> None:
-            full[0] = full[0] or value.get("phase") == "fenced"
+            full[0] = full[0] or value.get("phase") == "prepared"
             if full[0]:
                 raise Temporary("journal-not-written", "the disk is full")
             write(table, key, value)

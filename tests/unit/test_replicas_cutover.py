@@ -37,6 +37,7 @@ TICKET = Ticket(
 )
 SOURCE_WAY = [
     ev.PeerPrepared(),
+    ev.RoutesHeld(),
     ev.GateClosed(),
     ev.Fenced("p"),
     ev.PeerCaughtUp("p"),
@@ -60,6 +61,7 @@ def test_source_hands_over_in_the_straight_way():
     state, actions = walk(SourceCutOver(TICKET), SOURCE_WAY)
     assert begin_source() == (act.AskPrepare(),)
     assert actions == [
+        act.HoldRoutes(),
         act.CloseGate(),
         act.Fence(),
         act.AskCatchUp("p"),
@@ -69,7 +71,7 @@ def test_source_hands_over_in_the_straight_way():
     assert (state.phase, report(state).outcome) == ("done", "done")
 
 
-@pytest.mark.parametrize("done", range(4))
+@pytest.mark.parametrize("done", range(5))
 @pytest.mark.parametrize(
     "event",
     [
@@ -86,17 +88,18 @@ def test_anything_wrong_before_the_write_resumes_the_same_epoch(done, event):
     state, actions = advance(state, event)
     assert state.phase == "aborted"
     assert actions[0] == act.Resume(3)
+    assert (act.ReleaseRoutes() in actions) == (done > 0)
     assert state.reason
 
 
 @pytest.mark.parametrize("event", [ev.PeerSilent(), ev.DeadlinePassed(), ev.AbortAsked()])
 def test_while_the_write_is_under_way_nothing_else_decides(event):
-    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:4])
+    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:5])
     assert advance(state, event) == (state, ())
 
 
 def test_an_unsure_write_is_looked_up_and_the_journal_decides():
-    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:4])
+    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:5])
     assert advance(state, ev.Failed("journal"))[1] == (act.ReadJournal(),)
     assert advance(state, ev.Restarted(relinquished=True))[1] == (act.HandOver(),)
     assert advance(state, ev.Restarted(relinquished=False))[1][0] == act.Resume(3)
@@ -104,27 +107,28 @@ def test_an_unsure_write_is_looked_up_and_the_journal_decides():
 
 @pytest.mark.parametrize("event", [ev.PeerSilent(), ev.PeerRefused("busy", "no"), ev.Failed("x")])
 def test_after_the_write_the_source_hands_over_for_ever(event):
-    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:5])
+    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:6])
     for _ in range(3):
         state, actions = advance(state, event)
         assert actions == (act.HandOver(after_seconds=act.RETRY_SECONDS),)
 
 
 def test_abort_after_the_write_is_too_late():
-    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:5])
+    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:6])
     assert advance(state, ev.AbortAsked()) == (state, (act.AnswerTooLate(),))
 
 
 def test_late_effects_of_a_called_off_cut_over_are_put_back():
     state, _ = advance(SourceCutOver(TICKET), ev.AbortAsked())
     assert advance(state, ev.Fenced("p"))[1] == (act.Resume(3),)
+    assert advance(state, ev.RoutesHeld())[1] == (act.ReleaseRoutes(),)
     assert advance(state, ev.PeerCaughtUp("p"))[1] == (act.TellAbort(state.reason),)
     with pytest.raises(ValueError, match="a relinquishment was written in aborted"):
         advance(state, ev.RelinquishmentWritten())
 
 
 def test_target_position_that_differs_calls_it_off():
-    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:3])
+    state, _ = walk(SourceCutOver(TICKET), SOURCE_WAY[:4])
     state, _ = advance(state, ev.PeerCaughtUp("other"))
     assert state.phase == "aborted"
 
@@ -290,7 +294,7 @@ def test_a_relinquishment_is_refused_once_its_epoch_was_handed_on():
     assert refused.code == "epoch-passed"
 
 
-SOUP_SOURCE = [*SOURCE_WAY[:4], ev.PeerServing(), ev.PeerSilent(), ev.DeadlinePassed(), ev.AbortAsked()]
+SOUP_SOURCE = [*SOURCE_WAY[:5], ev.PeerServing(), ev.PeerSilent(), ev.DeadlinePassed(), ev.AbortAsked()]
 SOUP_TARGET = [*TARGET_WAY[:3], ev.PeerSilent(), ev.AbortAsked(), ev.DeadlinePassed(), ev.Failed("x")]
 
 

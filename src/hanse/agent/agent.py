@@ -21,6 +21,7 @@ from hanse.agent.replica.bindings import Bindings
 from hanse.agent.replica.grants import Grants
 from hanse.agent.replica.memory import Memory
 from hanse.agent.replica.network import Network
+from hanse.agent.replica.pools import Pools
 from hanse.agent.replica.roles import Roles, Rooms
 from hanse.agent.replica.standby import Follower
 from hanse.agent.replica.voice import Voice
@@ -51,6 +52,7 @@ class Agent:
         grants = Grants(parts)
         addresses = Addresses(parts.journal, parts.site_file, parts.port_is_free)
         self.network = Network(parts, self.memory, grants, addresses)
+        self.pools = Pools(parts)
         self.voice = Voice(parts, self.outbox, self.memory, grants, self.network)
         self._statement = Statement(parts, self.outbox, self.capacity)
         self.inbox = Inbox(parts, self.outbox, self.peers, self._wake)
@@ -59,7 +61,8 @@ class Agent:
             memory=self.memory,
             grants=grants,
             network=self.network,
-            bindings=Bindings(parts, self.network),
+            pools=self.pools,
+            bindings=Bindings(parts, self.network, self.pools),
             follower=Follower(parts, self.voice),
             voice=self.voice,
         )
@@ -89,8 +92,7 @@ class Agent:
         self._recovering = asyncio.gather(*(self._reconciler.recover(subject) for subject in subjects))
         # a part that takes long to start must not keep the others waiting: it goes on beside them
         await first_of(self.parts.clock, asyncio.shield(self._recovering), _RECOVER_SECONDS)
-        with suppress(Temporary, Permanent):  # said by the subjects that need it, and tried again by them
-            await self.network.check()
+        await self._check_ways()
         self.desk.resume()
         self._is_recovered = True
         self._reconciler.start()
@@ -111,7 +113,7 @@ class Agent:
             "taking orders": self._pull,
             "reporting to the hub": self.outbox.run,
             "stating the offers": self._state,
-            "watching the proxy": self._watch_network,
+            "watching the proxy and the poolers": self._watch_ways,
         }
         if certificate is not None:
             duties["renewing the certificate"] = lambda: certificate.keep(clock)
@@ -181,14 +183,16 @@ class Agent:
             await self._statement.say()
             await self._statement.wait(_STATEMENT_SECONDS)
 
-    async def _watch_network(self) -> None:
-        """Somebody may have ended the site's proxy: what it should hold is held again."""
+    async def _watch_ways(self) -> None:
+        """Somebody may have ended the site's proxy or poolers: what they should hold is held again."""
         while True:
             await self.parts.clock.sleep(_NETWORK_SECONDS)
-            try:
-                await self.network.check()
-            except (Temporary, Permanent):
-                continue
+            await self._check_ways()
+
+    async def _check_ways(self) -> None:
+        for check in (self.network.check, self.pools.check):
+            with suppress(Temporary, Permanent):  # said by the subjects that need it, and tried again by them
+                await check()
 
 
 def _no(code: str, reason: str) -> dict[str, Any]:

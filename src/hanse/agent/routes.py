@@ -26,7 +26,8 @@ class Routes:
         else:
             listen = self._network.addresses.endpoint(name, order.listen_port)
             upstreams = (order.upstream, order.standby_upstream)
-            await self._network.route(name, order.protocol, listen, upstreams)
+            retries = order.retries_unavailable
+            await self._network.route(name, order.protocol, listen, upstreams, retries_unavailable=retries)
             active = self._network.active(name) or order.upstream
             state = RouteState(
                 address=listen[0],

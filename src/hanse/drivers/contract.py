@@ -198,6 +198,8 @@ class LocalRoute:
     upstreams: tuple["RouteUpstream", ...]
     active: str | None
     """Name of the upstream in use; None holds requests until one is set."""
+    retries_unavailable: bool = False
+    """http: a request that may be repeated is tried again when the program answers 503."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,13 @@ class Router(Protocol):
 
     async def switch(self, route: str, upstream: str | None) -> None:
         """Send new requests of a route elsewhere, at once; waiting ones follow. No reload."""
+        ...
+
+    async def drain(self, route: str, seconds: float) -> int:
+        """Wait until a route's running requests have ended; return how many have not after `seconds`.
+
+        Waiting requests, which have no upstream yet, do not count. No error for an unknown route.
+        """
         ...
 
     async def close(self, stream: str, drain_seconds: float) -> int:

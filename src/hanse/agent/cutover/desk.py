@@ -24,11 +24,13 @@ from hanse.replicas.cutover import (
     check_relinquishment,
     report,
 )
+from hanse.replicas.cutover.actions import HOLD_STAGES
 from hanse.replicas.cutover.events import (
     AbortAsked,
     AbortTold,
     CatchUpAsked,
     PrepareAsked,
+    ReleaseAsked,
     Relinquished,
     Restarted,
 )
@@ -52,8 +54,11 @@ class Desk:
             "abort": self._abort,
             "ticket": self._ticket,
             "serving": self._serving,
+            "hold": self._from_source,
+            "release": self._from_source,
             "switch": self._switch,
         }
+        self._here = {"hold": self._hold_here, "release": self._release_here, "switch": self._switch_here}
 
     # -- the hub ----------------------------------------------------------------------------------
 
@@ -150,12 +155,43 @@ class Desk:
         _require(peer, ticket.target)
         return await self._switch_here(message)
 
+    async def _from_source(self, peer: Peer, message: dict[str, Any]) -> Reply:
+        """Only the source of a ticket that the hub signed may hold anything, and let it go."""
+        ticket = self._papers.ticket_of(str(message["ticket"]))
+        _require(peer, ticket.source)
+        return await self._ask_here(message)
+
+    async def _ask_here(self, message: dict[str, Any]) -> Reply:
+        """A question to the routes of this site, whoever asks it by right."""
+        return await self._here[str(message["ask"])](message)
+
+    async def _hold_here(self, message: dict[str, Any]) -> Reply:
+        stage = message["stage"]
+        if stage not in HOLD_STAGES:
+            raise Permanent("question-malformed", f"There is no stage {str(stage)[:80]!r} to hold.")
+        run = self._route(message)
+        run.hold(stage)
+        await run.settled()
+        if run.holds(stage):
+            return {"ok": True}
+        return {"ok": False, "code": "ticket-over", "reason": run.page.state.reason or "it is over here"}
+
+    async def _release_here(self, message: dict[str, Any]) -> Reply:
+        run = self._route(message)
+        run.feed(ReleaseAsked())
+        await run.settled()
+        return {"ok": True}
+
     async def _switch_here(self, message: dict[str, Any]) -> Reply:
-        document = str(message["ticket"])
-        ticket = self._papers.ticket_of(document)
-        run = self._run("route", ticket.ticket) or self._admit("route", ticket, document, begin=True)
-        refused = self._relayed(run, str(message["relinquishment"]))
-        return {"ok": True} if refused is None else _no(refused)
+        run = self._route(message)
+        document, stage = str(message["relinquishment"]), message.get("stage")
+        refused = self._shown(run, document, message.get("credentials", {}))
+        if refused is not None:
+            return _no(refused)
+        if stage != "connectors":
+            run.feed(ReleaseAsked())
+        await run.settled()
+        return {"ok": True}
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -213,15 +249,20 @@ class Desk:
             return None if run.is_serving() else run.take_relinquishment(document)
         if isinstance(run, SourceRun):
             return None
-        return self._shown(run, document)
+        refused = self._shown(run, document, {})
+        if refused is None:
+            run.feed(ReleaseAsked())
+        return refused
 
-    def _shown(self, run: Run, document: str) -> Refused | None:
-        """A relinquishment is shown to a route."""
+    def _shown(self, run: Run, document: str, credentials: dict[str, str]) -> Refused | None:
+        """A relinquishment is shown to a route, with what its consumers need from now on."""
         ticket = run.ticket
         paper = self._papers.relinquishment_of(document, ticket)
         standing = self._office.rooms.memory.standing(ticket.key)
         refused = check_relinquishment(ticket, paper, standing)
         if refused is None:
+            if isinstance(run, RouteRun):
+                run.take_credentials(credentials)
             run.feed(Relinquished(paper.position))
         return refused
 
@@ -229,9 +270,9 @@ class Desk:
         run: Run
         match page.part:
             case "source":
-                run = SourceRun(self._office, page)
+                run = SourceRun(self._office, page, self._ask_here)
             case "target":
-                run = TargetRun(self._office, page, self._switch_here)
+                run = TargetRun(self._office, page, self._ask_here)
             case "route":
                 run = RouteRun(self._office, page)
         self._runs[page.part, page.state.ticket.ticket] = run
@@ -253,6 +294,15 @@ class Desk:
         run = self._run("target", ticket.ticket) or self._admit("target", ticket, document, begin=True)
         if not isinstance(run, TargetRun):
             raise Permanent("party-wrong", f"Ticket {ticket.ticket} is not for {self._me}.")
+        return run
+
+    def _route(self, message: dict[str, Any]) -> RouteRun:
+        document = str(message["ticket"])
+        ticket = self._papers.ticket_of(document)
+        begin = message["ask"] != "release"
+        run = self._run("route", ticket.ticket) or self._admit("route", ticket, document, begin=begin)
+        if not isinstance(run, RouteRun):
+            raise Permanent("party-wrong", f"Ticket {ticket.ticket} has no routes at {self._me}.")
         return run
 
     def _target_by_name(self, peer: Peer, message: dict[str, Any]) -> TargetRun:

@@ -186,6 +186,10 @@ class Run:
             what = f"{type(action).__name__} met a fault of the agent ({type(error).__name__})"
             await self.parts.clock.sleep(RETRY_SECONDS)
             self.failed(action, Permanent("agent-fault", what))
+        self.log(action, began)
+
+    def log(self, action: Any, began: float) -> None:
+        """How long an action took that began at a moment of the clock."""
         took = (self.parts.clock.monotonic() - began) * 1000
         _log.info("ticket %s: %s took %.0f ms", self.ticket.ticket, type(action).__name__, took)
 

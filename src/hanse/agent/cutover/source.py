@@ -5,18 +5,24 @@ from typing import Any
 
 from hanse.agent.cutover.papers import Page
 from hanse.agent.cutover.run import Office, Run
+from hanse.agent.cutover.sites import Here, RouteSites
 from hanse.agent.replica.claims import sign_relinquishment
+from hanse.agent.waiting import first_of
 from hanse.model.replica.role import ReplicaRole
 from hanse.ports import Permanent, Temporary
 from hanse.replicas.cutover import begin_source
 from hanse.replicas.cutover.actions import (
+    HOLD_STAGES,
     RETRY_SECONDS,
     AskCatchUp,
     AskPrepare,
     CloseGate,
     Fence,
     HandOver,
+    HoldRoutes,
+    HoldStage,
     ReadJournal,
+    ReleaseRoutes,
     Resume,
     TellAbort,
     WriteRelinquishment,
@@ -31,6 +37,7 @@ from hanse.replicas.cutover.events import (
     PeerSilent,
     RelinquishmentWritten,
     Restarted,
+    RoutesHeld,
 )
 
 _ASK_SECONDS = 20.0
@@ -41,20 +48,30 @@ class Begin:
     """First local step: the replica's lock is ours."""
 
 
+_PASSING = frozenset({"held", "closed", "fenced", "caught-up"})
+"""Phases that take milliseconds, with clients waiting: a restart in them is as good as one in `prepared`."""
+
+
 class SourceRun(Run):
     """This site has the epoch and gives it away."""
 
-    talks = (AskPrepare, AskCatchUp, HandOver, TellAbort)
+    talks = (AskPrepare, HoldRoutes, AskCatchUp, HandOver, TellAbort)
     may_forget = True
 
-    def __init__(self, office: Office, page: Page) -> None:
+    def __init__(self, office: Office, page: Page, here: Here) -> None:
         super().__init__(office, page)
+        self._sites = RouteSites(self.parts, self.ticket, here)
         self._closed_at: float | None = None
 
     @property
     def needs_lock(self) -> bool:
         """Until it is decided, and until a called-off cut-over is undone."""
         return self.page.state.phase not in {"relinquished", "done", "aborted"}
+
+    def keep(self) -> None:
+        """Write the page and say it, but for what passes at once."""
+        if self.page.state.phase not in _PASSING:
+            super().keep()
 
     def begin(self) -> None:
         """The ticket is admitted and written: go."""
@@ -87,7 +104,7 @@ class SourceRun(Run):
                 for first in begin_source():
                     self._begin(first)
             case CloseGate(drain_seconds):
-                self._closed_at = self.parts.clock.monotonic()
+                self._closed_at = self._closed_at or self.parts.clock.monotonic()
                 await self.office.rooms.network.close(self.ticket.key, drain_seconds)
                 self.feed(GateClosed())
             case Fence():
@@ -99,10 +116,19 @@ class SourceRun(Run):
                 self.feed(Restarted(relinquished=self.relinquished()))
             case Resume():
                 await self._resume()
+            case ReleaseRoutes():
+                self.talk(self._sites.release(self.page.document))
 
     async def _peer(self, action: Any) -> None:
+        began = self.parts.clock.monotonic()
+        await self._told(action)
+        self.log(action, began)
+
+    async def _told(self, action: Any) -> None:
         try:
             match action:
+                case HoldRoutes(seconds):
+                    await self._hold_routes(seconds)
                 case AskPrepare(after_seconds):
                     await self.parts.clock.sleep(after_seconds)
                     await self._ask_prepare()
@@ -117,6 +143,21 @@ class SourceRun(Run):
         except (Temporary, Permanent) as error:
             if not isinstance(action, TellAbort):
                 self.feed(PeerSilent(error.message))
+
+    async def _hold_routes(self, seconds: float) -> None:
+        stages = self._stages()
+        if "connectors" in stages:
+            self._closed_at = self.parts.clock.monotonic()
+        if stages:
+            held = self._sites.hold(self.page.document, stages, lambda: self.page.state.phase == "prepared")
+            await first_of(self.parts.clock, held, seconds)
+        self.feed(RoutesHeld())
+
+    def _stages(self) -> tuple[HoldStage, ...]:
+        """Requests to a bucket wait in the proxies by themselves; statements need poolers that hold them."""
+        replica = self.office.rooms.memory.get(self.ticket.key)
+        wanted = {"endpoints": bool(self.ticket.holding), "connectors": bool(replica and replica.is_pooled)}
+        return tuple(stage for stage in HOLD_STAGES if wanted[stage])
 
     async def _ask_prepare(self) -> None:
         message = {

@@ -1,12 +1,12 @@
 """The target's part: prepare, catch up, wait for the relinquishment, serve, tell everybody."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 from hanse.agent.cutover.papers import Page
 from hanse.agent.cutover.run import Office, Run
+from hanse.agent.cutover.sites import Here, Reply, RouteSites
 from hanse.agent.replica.memory import Replica
 from hanse.agent.replica.standby import GRACE_SECONDS
 from hanse.drivers.contract import Following, Foreseeing, Source
@@ -40,11 +40,6 @@ from hanse.replicas.cutover.events import (
 from hanse.replicas.level import Refused
 
 _ASK_SECONDS = 5.0
-_SWITCH_TRIES = 5
-_SWITCH_PAUSE_SECONDS = 1.0
-
-Reply = dict[str, Any]
-SwitchHere = Callable[[dict[str, Any]], Awaitable[Reply]]
 
 
 class TargetRun(Run):
@@ -52,9 +47,9 @@ class TargetRun(Run):
 
     talks = (AskRelinquishment, TellServing, SwitchRoutes)
 
-    def __init__(self, office: Office, page: Page, switch_here: SwitchHere) -> None:
+    def __init__(self, office: Office, page: Page, here: Here) -> None:
         super().__init__(office, page)
-        self._switch_here = switch_here
+        self._sites = RouteSites(self.parts, self.ticket, here)
         self._handed: list[dict[str, Any]] = []
         self._waiting: dict[str, list[asyncio.Future[Reply]]] = {}
         self._dark_from: float | None = None
@@ -144,9 +139,11 @@ class TargetRun(Run):
             case TellServing():
                 await self._tell_serving()
             case SwitchRoutes():
-                await self._tell_serving()
-                await asyncio.gather(*(self._switch(peer) for peer in self.ticket.routes))
+                began = self.parts.clock.monotonic()
+                switched = self._sites.switch(self.page.document, self.page.relinquishment, self._sealed)
+                await asyncio.gather(switched, self._tell_serving())
                 self.feed(RoutesSwitched())
+                self.log(action, began)
 
     def failed(self, action: Any, error: Temporary | Permanent) -> None:
         """Answer the source's request with no, too."""
@@ -158,8 +155,8 @@ class TargetRun(Run):
     async def _prepare(self) -> None:
         rooms = self.office.rooms
         replica = self._replica()
-        rooms.grants.take_over(replica, self._handed)
         driver = self.office.roles.driver(replica.spec)
+        rooms.grants.take_over(replica, self._handed, driver, self.page.state.ticket.from_epoch + 1)
         if isinstance(driver, Foreseeing):
             served = await driver.will_serve(replica.key)
             update = {"clients": served.clients, "followers": served.followers}
@@ -228,24 +225,13 @@ class TargetRun(Run):
         except (Temporary, Permanent):
             return
 
-    async def _switch(self, peer: Peer) -> None:
-        """Best effort: the hub's next order heals a route that misses it."""
-        message = {
-            "ask": "switch",
-            "ticket": self.page.document,
-            "relinquishment": self.page.relinquishment,
-        }
-        for _ in range(_SWITCH_TRIES):
-            try:
-                if peer.site == self.parts.identity.me.site:
-                    reply = await self._switch_here(message)
-                else:
-                    reply = await self.parts.carrier.ask(peer, message, _ASK_SECONDS)
-                if reply.get("ok"):
-                    return
-            except (Temporary, Permanent):
-                pass
-            await self.parts.clock.sleep(_SWITCH_PAUSE_SECONDS)
+    def _sealed(self, peer: Peer) -> dict[str, str]:
+        """New credentials for the consumers at a site, where the kind makes new ones."""
+        replica = self._replica()
+        if not replica.is_pooled:
+            return {}
+        sealed = self.office.rooms.grants.sealed(self.ticket.key)
+        return {name: text for name, text in sealed.items() if name.partition("@")[2] == peer.site}
 
     def _replica(self) -> Replica:
         replica = self.office.rooms.memory.get(self.ticket.key)

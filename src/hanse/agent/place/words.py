@@ -63,7 +63,7 @@ class Statement:
             return
         self._probed_at = now
         found = [await driver.probe() for driver in self._parts.drivers.values()]
-        found.append(await self._parts.router.probe())
+        found += [await self._parts.router.probe(), await self._parts.pooler.probe()]
         self._runs = tuple(one.kind for one in found if one.usable)
         self._not_enforced = tuple(words for one in found if one.usable for words in one.not_enforced)
 

@@ -1,5 +1,6 @@
 """Ending what runs at a site, on purpose: the agent's parts, and what is said about each."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -41,7 +42,7 @@ def placed(parts: Parts) -> list[str]:
 
 
 async def end_parts(parts: Parts, *, erase: bool) -> list[Ended]:
-    """Stop every part and the proxy; the agent must not run. Data stays unless `erase`.
+    """Stop every part, the poolers and the proxy; the agent must not run. Data stays unless `erase`.
 
     Roles stay in the journal: a later `hanse site run` takes up what was only stopped.
     """
@@ -52,7 +53,10 @@ async def end_parts(parts: Parts, *, erase: bool) -> list[Ended]:
             ended += await _end_replica(parts, replica, driver, erase=erase)
     if erase:
         ended += [item for driver in parts.drivers.values() for item in await _dispose(driver)]
-    ended += await _end_proxy(parts)
+    poolers = await _end_way(parts.pooler.stop, "poolers")
+    if not poolers.is_ended or parts.journal.items("pool"):
+        ended.append(poolers)
+    ended.append(await _end_way(parts.router.stop, "proxy"))
     return ended
 
 
@@ -105,9 +109,9 @@ async def _dispose(driver: Driver) -> list[Ended]:
     return []
 
 
-async def _end_proxy(parts: Parts) -> list[Ended]:
+async def _end_way(stop: Callable[[], Awaitable[None]], what: str) -> Ended:
     try:
-        await parts.router.stop()
+        await stop()
     except (Temporary, Permanent) as error:
-        return [Ended("proxy", error.message, is_ended=False)]
-    return [Ended("proxy", "stopped")]
+        return Ended(what, error.message, is_ended=False)
+    return Ended(what, "stopped")

@@ -1,7 +1,8 @@
 """Who may use a replica: credentials made once, sealed for their readers, taken away in time."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,11 +10,20 @@ from hanse.agent.parts import Parts
 from hanse.agent.replica.memory import Replica
 from hanse.drivers.contract import Credential, Driver, Granting
 from hanse.model.replica.role import ReplicaKey
-from hanse.model.replica.spec import Grant
+from hanse.model.replica.spec import BucketSpec, Grant, PostgresSpec
 from hanse.ports import Permanent
 
 _TABLE = "credential"
 _FOLLOWER = "follower@"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A credential that was sealed for this site."""
+
+    fields: Mapping[str, str] = field(repr=False)
+    epoch: int
+    """That it was made for: kinds that rotate make another one with each epoch. 0: it does not say."""
 
 
 class Grants:
@@ -75,13 +85,30 @@ class Grants:
             if not name.startswith(_FOLLOWER)
         ]
 
-    def take_over(self, replica: Replica, handed: Sequence[dict[str, Any]]) -> None:
-        """Keep the source's live credentials, so that consumers need no new ones."""
+    def take_over(
+        self, replica: Replica, handed: Sequence[dict[str, Any]], driver: Driver, epoch: int
+    ) -> None:
+        """Take the source's live grants, to be enforced once this replica serves `epoch`.
+
+        Their credentials stay, so that consumers need no new ones; a kind that rotates makes its own, the
+        same ones however often this is done for one epoch. What is left of an earlier tenure here is gone.
+        """
+        rotates = isinstance(driver, Granting) and driver.rotates
+        names = {str(entry["name"]) for entry in handed}
+        for name, _ in self._entries(replica.key):
+            if name not in names:
+                self._journal.delete(_TABLE, _row(replica.key, name))
         for entry in handed:
-            kept = {field: entry[field] for field in _HANDED_OVER}
-            kept["sealed"] = ""
-            self._seal(replica, str(entry["name"]), kept)
-            self._journal.put(_TABLE, _row(replica.key, str(entry["name"])), kept)
+            name = str(entry["name"])
+            kept = {one: entry[one] for one in _HANDED_OVER} | {"sealed": "", "epoch": epoch}
+            known = self._journal.get(_TABLE, _row(replica.key, name)) or {}
+            if rotates and known.get("epoch") == epoch and known.get("access") == kept["access"]:
+                kept["fields"] = known["fields"]
+            elif rotates:
+                kept["fields"] = _new_fields(driver, name, kept["access"])
+            if {**kept, "sealed": known.get("sealed")} != known:
+                self._seal(replica, name, kept)
+                self._journal.put(_TABLE, _row(replica.key, name), kept)
 
     def forget(self, key: ReplicaKey) -> None:
         """Nothing of a replica's credentials is left here."""
@@ -93,12 +120,8 @@ class Grants:
         row = _row(replica.key, grant.name)
         entry = self._journal.get(_TABLE, row)
         if entry is None or entry["access"] != grant.access:
-            fields = (
-                dict(driver.new_credential(grant.name, grant.access).fields)
-                if isinstance(driver, Granting)
-                else {}
-            )
-            entry = {"fields": fields, "sealing_key": "", "sealed": ""}
+            fields = _new_fields(driver, grant.name, grant.access)
+            entry = {"fields": fields, "sealing_key": "", "sealed": "", "epoch": replica.epoch}
         before = dict(entry)
         stale = entry["sealing_key"] != grant.sealing_key or not entry["sealed"]
         entry |= {
@@ -119,6 +142,7 @@ class Grants:
             "name": name,
             "access": entry["access"],
             "fields": {**_known_fields(replica), **entry["fields"]},
+            "epoch": entry.get("epoch", 0),
         }
         text = json.dumps(secret, sort_keys=True, separators=(",", ":"))
         entry["sealed"] = self._parts.sealer.seal(text.encode(), str(entry["sealing_key"]))
@@ -135,11 +159,12 @@ class Grants:
 _HANDED_OVER = ("access", "fields", "certificate_pem", "sealing_key", "expires_at")
 
 
-def open_credential(parts: Parts, sealed: str) -> dict[str, str]:
-    """The fields of a credential that was sealed for this site. Raises Permanent(`sealed-for-another`)."""
+def open_grant(parts: Parts, sealed: str) -> Opened:
+    """A credential that was sealed for this site. Raises Permanent(`sealed-for-another`, …)."""
     try:
-        fields = json.loads(parts.sealer.open(sealed))["fields"]
-        return {str(name): str(value) for name, value in fields.items()}
+        secret = json.loads(parts.sealer.open(sealed))
+        fields = {str(name): str(value) for name, value in secret["fields"].items()}
+        return Opened(fields, int(secret.get("epoch", 0)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Permanent(
             "credential-malformed",
@@ -148,9 +173,23 @@ def open_credential(parts: Parts, sealed: str) -> dict[str, str]:
         ) from error
 
 
+def open_credential(parts: Parts, sealed: str) -> dict[str, str]:
+    """The fields of a credential that was sealed for this site. Raises as `open_grant`."""
+    return dict(open_grant(parts, sealed).fields)
+
+
+def _new_fields(driver: Driver, name: str, access: str) -> dict[str, str]:
+    return dict(driver.new_credential(name, access).fields) if isinstance(driver, Granting) else {}
+
+
 def _known_fields(replica: Replica) -> dict[str, str]:
-    spec = replica.spec
-    return {"bucket": spec.bucket, "region": "us-east-1"} if spec.kind == "bucket" else {}
+    match replica.spec:
+        case BucketSpec(bucket=bucket):
+            return {"bucket": bucket, "region": "us-east-1"}
+        case PostgresSpec(databases=databases):
+            return {"database": databases[0]}
+        case _:
+            return {}
 
 
 def _row(key: ReplicaKey, name: str) -> str:

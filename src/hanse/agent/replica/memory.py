@@ -35,7 +35,14 @@ class Replica(Shape):
     @property
     def keeps_state(self) -> bool:
         """False for kinds whose epoch belongs to the route."""
-        return self.spec.kind == "bucket" or (self.spec.kind == "fake" and not self.spec.stateless)
+        return self.spec.kind in ("bucket", "postgres") or (
+            self.spec.kind == "fake" and not self.spec.stateless
+        )
+
+    @property
+    def is_pooled(self) -> bool:
+        """Its consumers reach it through poolers, which can hold statements and change credentials."""
+        return self.spec.kind == "postgres"
 
     @property
     def has_clients(self) -> bool:

@@ -29,6 +29,8 @@ class Network:
         self._grants = grants
         self.addresses = addresses
         self._closed: set[str] = set()
+        self._kept_back: dict[str, tuple[str, float]] = {}
+        """Routes that let nothing through: on whose behalf, until when. Never outlives the agent."""
         self._held: tuple[object, object] | None = None
         self._in_proxy: frozenset[str] = frozenset()
         self._lock = asyncio.Lock()
@@ -56,7 +58,13 @@ class Network:
     # -- routes -----------------------------------------------------------------------------------
 
     async def route(
-        self, name: str, protocol: str, listen: tuple[str, int], upstreams: tuple[Upstream | None, ...]
+        self,
+        name: str,
+        protocol: str,
+        listen: tuple[str, int],
+        upstreams: tuple[Upstream | None, ...],
+        *,
+        retries_unavailable: bool = False,
     ) -> int:
         """Hold a route; the first upstream is the one ordered, others are prepared. Returns its epoch."""
         ordered = upstreams[0]
@@ -65,6 +73,7 @@ class Network:
             "listen": list(listen),
             "upstreams": [one.model_dump(mode="json") for one in upstreams if one is not None],
             "ordered": ordered is not None,
+            "retries_unavailable": retries_unavailable,
         }
         if self._parts.journal.get(_ROUTES, name) != row:
             self._parts.journal.put(_ROUTES, name, row)
@@ -104,9 +113,31 @@ class Network:
         if now is not None and now.epoch >= upstream.epoch:
             return
         self._parts.journal.put(_SWITCHED, name, upstream.model_dump(mode="json"))
-        if name in self._in_proxy and self._is_prepared(name, upstream):
-            await self._parts.router.switch(name, upstream.stream.peer.site)
+        await self._lead(name, upstream)
+
+    async def keep_back(self, name: str, by: str, drain_seconds: float, seconds: float) -> None:
+        """Let no new request through a route for at most `seconds`; running ones may end meanwhile.
+
+        Returns after `drain_seconds` at the latest. `let_go`, or the agent's end, ends it sooner.
+        """
+        if name in self._in_proxy:
+            self._kept_back[name] = (by, self._parts.clock.monotonic() + seconds)
+            await self._parts.router.switch(name, None)
             self._held = None
+            await self._parts.router.drain(name, drain_seconds)
+
+    async def let_go(self, name: str, by: str) -> None:
+        """Let waiting and new requests through a route again; nothing happens if `by` keeps none back."""
+        if self._kept_back.get(name, ("", 0.0))[0] == by:
+            del self._kept_back[name]
+            await self._lead(name, self.active(name))
+
+    async def _lead(self, name: str, upstream: Upstream | None) -> None:
+        """To an upstream that the proxy knows already at once; then whatever else is not as wanted."""
+        known = upstream is not None and self._is_prepared(name, upstream)
+        if upstream is not None and known and name in self._in_proxy and not self._is_kept_back(name):
+            await self._parts.router.switch(name, upstream.stream.peer.site)
+        self._held = None
         await self.hold()
 
     # -- the whole set ----------------------------------------------------------------------------
@@ -168,7 +199,8 @@ class Network:
             protocol=row["protocol"],
             listen=(row["listen"][0], row["listen"][1]),
             upstreams=tuple(_place(places[site]) for site in sorted(places)),
-            active=None if active is None else active.stream.peer.site,
+            active=None if active is None or self._is_kept_back(name) else active.stream.peer.site,
+            retries_unavailable=row.get("retries_unavailable", False),
         )
 
     def _active(self, name: str, row: dict[str, Any]) -> Upstream | None:
@@ -177,6 +209,9 @@ class Network:
         if switched is not None:
             candidates.append(Upstream.model_validate(switched))
         return max(candidates, key=lambda one: one.epoch, default=None)
+
+    def _is_kept_back(self, name: str) -> bool:
+        return self._parts.clock.monotonic() < self._kept_back.get(name, ("", float("-inf")))[1]
 
     def _is_prepared(self, name: str, upstream: Upstream) -> bool:
         row = self._parts.journal.get(_ROUTES, name)

@@ -11,6 +11,7 @@ from hanse.agent.replica.claims import sign_erasure
 from hanse.agent.replica.grants import Grants
 from hanse.agent.replica.memory import Memory, Replica
 from hanse.agent.replica.network import Network
+from hanse.agent.replica.pools import Pools
 from hanse.agent.replica.standby import Follower
 from hanse.agent.replica.voice import Voice
 from hanse.drivers.contract import Driver, Following
@@ -55,6 +56,7 @@ class Rooms:
     memory: Memory
     grants: Grants
     network: Network
+    pools: Pools
     bindings: Bindings
     follower: Follower
     voice: Voice

@@ -1,9 +1,16 @@
 """What an agent is told to do in a cut-over: values only. Each says which events it brings."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 DRAIN_SECONDS = 2.0
 RETRY_SECONDS = 0.5
+HOLD_SECONDS = 5.0
+"""What holding may take altogether. Whoever has not answered by then is not waited for."""
+
+HoldStage = Literal["endpoints", "connectors"]
+"""First whoever asks the consumers is held, then what the consumers ask of the component."""
+HOLD_STAGES: tuple[HoldStage, ...] = ("endpoints", "connectors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +21,21 @@ class AskPrepare:
     """
 
     after_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRoutes:
+    """Source → route sites by channel: `hold`, one stage after the other; feed RoutesHeld.
+
+    Only a courtesy to clients: after `seconds`, and whatever the sites answer, it goes on.
+    """
+
+    seconds: float = HOLD_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRoutes:
+    """Source → route sites by channel, once it serves again: `release`. A hold that misses it ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +165,28 @@ class KeepFollowing:
 
 @dataclass(frozen=True, slots=True)
 class SwitchRoute:
-    """Route: send requests to the target's stream for `epoch`; feed RoutesSwitched."""
+    """Route: send requests to the target's stream for `epoch`, let the connectors go; feed RoutesSwitched."""
 
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class HoldRoute:
+    """Route: let no new request through at one stage, and running ones end for at most `drain_seconds`."""
+
+    stage: HoldStage
+    drain_seconds: float = DRAIN_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRoute:
+    """Route: let everything through again. Repeated by the next look at the routes if it fails."""
+
+
 SourceAction = (
     AskPrepare
+    | HoldRoutes
+    | ReleaseRoutes
     | CloseGate
     | Fence
     | AskCatchUp
@@ -172,4 +209,4 @@ TargetAction = (
     | KeepFollowing
     | AnswerTooLate
 )
-RouteAction = SwitchRoute | AnswerTooLate
+RouteAction = HoldRoute | ReleaseRoute | SwitchRoute | AnswerTooLate

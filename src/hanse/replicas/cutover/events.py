@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hanse.replicas.cutover.actions import HoldStage
+
 
 @dataclass(frozen=True, slots=True)
 class PeerPrepared:
@@ -14,6 +16,11 @@ class PeerRefused:
 
     code: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesHeld:
+    """Source: every route site holds its clients, or was waited for long enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,10 @@ class PeerSilent:
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """Source, target: the ticket's duration since acceptance is over (own monotonic clock)."""
+    """The ticket's duration is over, by this site's own monotonic clock.
+
+    Source, target: since acceptance. Route: since the first hold.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,18 @@ class RoutesSwitched:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldAsked:
+    """Route: the source asks to hold clients at one stage."""
+
+    stage: HoldStage
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAsked:
+    """Route: the source goes on as before; or the target says that every connector was switched."""
+
+
+@dataclass(frozen=True, slots=True)
 class AbortTold:
     """Target: the source says that it keeps its role."""
 
@@ -132,6 +154,7 @@ class AbortTold:
 SourceEvent = (
     PeerPrepared
     | PeerRefused
+    | RoutesHeld
     | GateClosed
     | Fenced
     | PeerCaughtUp
@@ -158,4 +181,13 @@ TargetEvent = (
     | Restarted
     | Failed
 )
-RouteEvent = Relinquished | RoutesSwitched | AbortAsked | Restarted | Failed
+RouteEvent = (
+    HoldAsked
+    | ReleaseAsked
+    | Relinquished
+    | RoutesSwitched
+    | DeadlinePassed
+    | AbortAsked
+    | Restarted
+    | Failed
+)

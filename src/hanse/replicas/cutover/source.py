@@ -12,7 +12,9 @@ from hanse.replicas.cutover.actions import (
     CloseGate,
     Fence,
     HandOver,
+    HoldRoutes,
     ReadJournal,
+    ReleaseRoutes,
     Resume,
     SourceAction,
     TellAbort,
@@ -31,11 +33,12 @@ from hanse.replicas.cutover.events import (
     PeerSilent,
     RelinquishmentWritten,
     Restarted,
+    RoutesHeld,
     SourceEvent,
 )
 
 SourcePhase = Literal[
-    "accepted", "prepared", "closed", "fenced", "caught-up", "relinquished", "done", "aborted"
+    "accepted", "prepared", "held", "closed", "fenced", "caught-up", "relinquished", "done", "aborted"
 ]
 
 
@@ -61,7 +64,8 @@ def begin_source() -> tuple[SourceAction, ...]:
 def advance_source(state: SourceCutOver, event: SourceEvent) -> Next:
     """The next state and what to do. Do the actions in order, feed what they bring, one event at a time.
 
-    Before `relinquished` every error, silence, deadline and restart aborts: Resume at the same epoch. Between
+    Before `relinquished` every error, silence, deadline and restart aborts: Resume at the same epoch, except
+    that routes which do not hold their clients are gone on without. Between
     WriteRelinquishment and its outcome everything else is put aside: that write alone decides. After
     it nothing resumes, and HandOver is repeated for ever. Late answers of a phase that is over
     are ignored. Raises ValueError for RelinquishmentWritten where none was asked for.
@@ -85,8 +89,10 @@ def _forward(state: SourceCutOver, event: SourceEvent) -> Next | None:
     """The straight way; None for any other event."""
     match state.phase, event:
         case "accepted", PeerPrepared():
-            return replace(state, phase="prepared"), (CloseGate(),)
-        case "prepared", GateClosed():
+            return replace(state, phase="prepared"), (HoldRoutes(),)
+        case "prepared", RoutesHeld():
+            return replace(state, phase="held"), (CloseGate(),)
+        case "held", GateClosed():
             return replace(state, phase="closed"), (Fence(),)
         case "closed", Fenced(position):
             return replace(state, phase="fenced", position=position), (AskCatchUp(position),)
@@ -102,15 +108,18 @@ def _before(state: SourceCutOver, event: SourceEvent) -> Next:
             return state, (AskPrepare(after_seconds=RETRY_SECONDS),)
         case PeerCaughtUp(position) if state.phase == "fenced":
             return _abort(state, f"the target stands at {position}, not at {state.position}")
-        case PeerPrepared() | GateClosed() | Fenced() | PeerCaughtUp():
+        case PeerPrepared() | RoutesHeld() | GateClosed() | Fenced() | PeerCaughtUp():
             return state, ()
         case _:
             return _abort(state, _reason(event))
 
 
 def _abort(state: SourceCutOver, reason: str) -> Next:
+    """Serve on, then let clients come; where the target was not even prepared, nobody was held."""
+    release = () if state.phase == "accepted" else (ReleaseRoutes(),)
     return replace(state, phase="aborted", reason=reason), (
         Resume(state.ticket.from_epoch),
+        *release,
         TellAbort(reason),
     )
 
@@ -161,6 +170,8 @@ def _decided(state: SourceCutOver, event: SourceEvent) -> Next:
 def _after_abort(state: SourceCutOver, event: SourceEvent) -> tuple[SourceAction, ...]:
     """What was under way when it was called off still ends: put its effect back."""
     match event:
+        case RoutesHeld():
+            return (ReleaseRoutes(),)
         case GateClosed() | Fenced() | Failed() | Restarted():
             return (Resume(state.ticket.from_epoch),)
         case PeerPrepared() | PeerCaughtUp():
