@@ -116,6 +116,23 @@ async def test_requests_wait_while_no_upstream_is_active(world: World) -> None:
     assert await waiting == (200, "p-a/a1")
 
 
+async def test_draining_waits_for_what_runs_and_not_for_what_waits(world: World) -> None:
+    world.services["a"].pause_seconds = 0.4
+    running = asyncio.create_task(ask(world.route.listen))
+    router = world.routers["c"]
+    while not await router.running(ROUTE):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await router.switch(ROUTE, None)
+    waiting = asyncio.create_task(ask(world.route.listen))
+    assert await router.drain(ROUTE, 0.0) == 1
+    assert await router.drain(ROUTE, 5.0) == 0
+    assert running.done() or await asyncio.wait_for(running, 0.2)
+    assert not waiting.done()
+    await router.switch(ROUTE, world.sites["b"].name)
+    await world.routers["b"].open(STREAM)
+    assert await waiting == (200, "p-b/b1")
+
+
 async def test_a_reload_breaks_no_request(world: World) -> None:
     client = Client(world.route.listen, "PUT")
     for number in range(5):

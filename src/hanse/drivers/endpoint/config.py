@@ -187,7 +187,9 @@ def _route(route: LocalRoute, files: dict[str, bytes], hold_seconds: int) -> str
         ]
         back += ["  option http-server-close", "  option abortonclose", "  http-reuse never"]
         back += [f"  http-request disable-l7-retry unless {{ method {_REPEATABLE} }}"]
-        back += ["  retry-on conn-failure empty-response", _BROKEN, _BUSY.format(seconds=hold_seconds)]
+        unavailable = " 503" if route.retries_unavailable else ""
+        back += [f"  retry-on conn-failure empty-response{unavailable}"]
+        back += [_BROKEN, _BUSY.format(seconds=hold_seconds)]
     back += [_server(upstream, upstream.name == route.active, files) for upstream in _sorted(route.upstreams)]
     return "\n".join(front + back + _onward(route, name)) + "\n"
 

@@ -41,15 +41,19 @@ class Held:
         changed = replace(self.stream(name), open=is_open)
         return replace(self, streams=tuple(changed if one.name == name else one for one in self.streams))
 
+    def route(self, name: str) -> LocalRoute:
+        """Raises Permanent(`route-unknown`)."""
+        for one in self.routes:
+            if one.name == name:
+                return one
+        raise Permanent("route-unknown", f"This site's proxy has no route {name[:200]}.")
+
     def with_active(self, name: str, upstream: str | None) -> tuple["Held", LocalRoute]:
         """The same with another upstream in use. Raises Permanent(`route-unknown`)."""
-        for route in self.routes:
-            if route.name == name:
-                changed = replace(route, active=upstream)
-                return replace(
-                    self, routes=tuple(changed if one is route else one for one in self.routes)
-                ), changed
-        raise Permanent("route-unknown", f"This site's proxy has no route {name[:200]}.")
+        found = self.route(name)
+        changed = replace(found, active=upstream)
+        routes = tuple(changed if one is found else one for one in self.routes)
+        return replace(self, routes=routes), changed
 
 
 _HELD = TypeAdapter(Held)

@@ -5,6 +5,7 @@ import json
 import os
 import pwd
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -87,6 +88,13 @@ class HaproxyRouter:
             self._write(held, self._render(held))
             await self._everywhere(_route_commands(changed))
 
+    async def drain(self, route: str, seconds: float) -> int:
+        """Wait for the requests that an upstream has; return how many it still has after so many seconds.
+
+        Cuts nobody off. No error for an unknown route.
+        """
+        return await self._ended(lambda: self.running(route), seconds)
+
     async def close(self, stream: str, drain_seconds: float) -> int:
         """Refuse new connections, let running requests finish; return how many were cut off."""
         self._draining.add(stream)
@@ -94,7 +102,7 @@ class HaproxyRouter:
             async with self._lock:
                 self._set_open(stream, is_open=False)
                 await self._everywhere([f"disable frontend {frontend_of(stream)}"])
-            await self._drain(stream, drain_seconds)
+            await self._ended(lambda: self.sessions(stream), drain_seconds)
         finally:
             self._draining.discard(stream)
         async with self._lock:
@@ -118,20 +126,29 @@ class HaproxyRouter:
     async def sessions(self, name: str) -> int:
         """Connections of a stream or route that are open now, older workers' ones included."""
         frontend = frontend_of(name)
+        return await self._count(f"show stat {frontend} 1 -1", frontend)
+
+    async def running(self, route: str) -> int:
+        """Requests of a route that an upstream has and did not end yet, older workers' ones included."""
+        return await self._count("show stat -1 2 -1", frontend_of(route))
+
+    async def _count(self, question: str, proxy: str) -> int:
         total = 0
         for worker in await self._workers():
             with suppress(Temporary):
-                text = await self._proxy.command(worker, [f"show stat {frontend} 1 -1"])
-                total += sum(int(row[4]) for row in _rows(text) if row[0] == frontend)
+                text = await self._proxy.command(worker, [question])
+                total += sum(int(row[4]) for row in _rows(text) if row[0] == proxy)
         return total
 
-    async def _drain(self, stream: str, seconds: float) -> None:
+    async def _ended(self, count: Callable[[], Awaitable[int]], seconds: float) -> int:
+        """Wait until there is none; how many there still are after so many seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while loop.time() < deadline:
-            if not await self.sessions(stream):
-                return
+        left = await count()
+        while left and loop.time() < deadline:
             await asyncio.sleep(0.01)
+            left = await count()
+        return left
 
     def _set_open(self, stream: str, *, is_open: bool) -> None:
         held = self._held().with_stream(stream, is_open=is_open)

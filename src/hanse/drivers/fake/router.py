@@ -22,7 +22,7 @@ class Proxy:
     streams: dict[str, GateStream] = field(default_factory=dict)
     routes: dict[str, LocalRoute] = field(default_factory=dict)
     running: dict[str, int] = field(default_factory=dict)
-    """Requests under way, by stream."""
+    """Requests under way, by stream or route."""
     cut: dict[str, int] = field(default_factory=dict)
     """Grows each time that a stream's running requests are cut off."""
     reloads: int = 0
@@ -88,7 +88,12 @@ class _Route:
         if active is None:
             raise Refused(f"the route {self.name} has no upstream")
         shown = replace(request, certificate_pem=self.proxy.certificate_pem)
-        return await self.proxy.net.ask(self.proxy.host, active.address, shown)
+        running = self.proxy.running
+        running[self.name] = running.get(self.name, 0) + 1
+        try:
+            return await self.proxy.net.ask(self.proxy.host, active.address, shown)
+        finally:
+            running[self.name] -= 1
 
 
 class FakeRouter:
@@ -128,14 +133,16 @@ class FakeRouter:
                 raise Permanent("route-unknown", f"the router has no route {route} to {upstream}")
             self.proxy.routes[route] = replace(found, active=upstream)
 
+    async def drain(self, route: str, seconds: float) -> int:
+        """Wait for running requests; those that wait for an upstream do not count."""
+        async with self.faults.around("drain", self._clock):
+            return await self._ended(route, seconds)
+
     async def close(self, stream: str, drain_seconds: float) -> int:
         """Refuse new connections, wait for running ones, cut off the rest."""
         async with self.faults.around("close", self._clock):
             self._set_open(stream, is_open=False)
-            until = self._clock.monotonic() + drain_seconds
-            while self.proxy.running.get(stream, 0) and self._clock.monotonic() < until:
-                await self._clock.sleep(min(0.05, drain_seconds))
-            left = self.proxy.running.get(stream, 0)
+            left = await self._ended(stream, drain_seconds)
             if left:
                 self.proxy.cut[stream] = self.proxy.cut.get(stream, 0) + 1
         return left
@@ -149,6 +156,12 @@ class FakeRouter:
         """The proxy ends; nothing listens any more."""
         self._leave_all()
         self.proxy.streams, self.proxy.routes = {}, {}
+
+    async def _ended(self, name: str, seconds: float) -> int:
+        until = self._clock.monotonic() + seconds
+        while self.proxy.running.get(name, 0) and self._clock.monotonic() < until:
+            await self._clock.sleep(min(0.05, seconds))
+        return self.proxy.running.get(name, 0)
 
     def _set_open(self, stream: str, *, is_open: bool) -> None:
         found = self.proxy.streams.get(stream)
