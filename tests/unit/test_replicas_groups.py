@@ -40,7 +40,7 @@ def test_no_order_says_whom_each_first_move_would_cut_off():
 
 
 def test_endpoint_must_reach_what_it_exposes():
-    group = Group({"web": A}, endpoints={"web": C})
+    group = Group({"web": A, "web-endpoint": C}, [("web-endpoint", "web")])
     assert isinstance(order_moves(group, [GroupMove("web", B)], lambda _o, t: t == A), NoOrder)
 
 

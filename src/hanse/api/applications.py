@@ -15,9 +15,9 @@ from hanse.hub.commands.connections import (
     find_connection,
 )
 from hanse.hub.commands.moves import Aborting, Moves, abort, move
-from hanse.hub.planning.moving import MoveRequest
 from hanse.hub.queries.history import History, Logs, find_operation, history_of, logs_of
 from hanse.hub.queries.status import ApplicationStatus, OperationStatus, all_statuses, status_of
+from hanse.hub.records import MoveRequest
 from hanse.model.shape import Shape
 
 routes = APIRouter()

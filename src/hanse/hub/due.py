@@ -1,4 +1,4 @@
-"""What comes due by the clock: ways back that end, connections that expire."""
+"""What comes due by the clock: ways back and old addresses that end, connections that expire."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from hanse.hub.records import (
     load,
     load_all,
 )
-from hanse.hub.settlement import open_drop, operations_under_way, remember_due
+from hanse.hub.settlement import open_address_drop, open_drop, operations_under_way, remember_due
 from hanse.hub.spec import key_of
 from hanse.model.replica.order import ReplicaOrder
 
@@ -32,10 +32,13 @@ def do_due(hub: Hub, key: str) -> bool:
         change.tx.delete("due", key, expect=stored.version)
         subject = f"application/{due.application}/component/{due.component}"
         change.note("due-done", subject, what=due.what, done=True)
-        if due.what == "connection":
-            close_connection(change, due.id)
-        else:
-            _end_way_back(change, due)
+        match due.what:
+            case "connection":
+                close_connection(change, due.id)
+            case "address":
+                _end_address(change, due)
+            case "way-back":
+                _end_way_back(change, due)
     return True
 
 
@@ -65,12 +68,30 @@ def _end_way_back(change: Change, due: DueRecord) -> None:
         return
     if component.way_back_until is None or component.way_back_until > change.now:
         return
-    busy = operations_under_way(change.tx, due.application)
-    if any(other.value.key.component == due.component for other in busy):
-        later = change.now + timedelta(seconds=BUSY_SECONDS)
-        remember_due(change, due.model_copy(update={"due": later}))
+    if not _put_off(change, due):
+        open_drop(change, stored.value, due.component)
+
+
+def _end_address(change: Change, due: DueRecord) -> None:
+    """Open a drop operation for an old address, unless it is in use again or was prolonged since."""
+    stored = load(change.tx, "application", due.application, ApplicationRecord)
+    if stored is None or stored.state != "running":
         return
-    open_drop(change, stored.value, due.component)
+    kept = [each for each in stored.value.kept_addresses if each.component == due.component]
+    if not any(each.placement.site == due.id and each.until <= change.now for each in kept):
+        return
+    if not _put_off(change, due):
+        open_address_drop(change, stored.value, due.component, due.id)
+
+
+def _put_off(change: Change, due: DueRecord) -> bool:
+    """True where the component is busy: it is looked at again a little later."""
+    busy = operations_under_way(change.tx, due.application)
+    if not any(other.value.key.component == due.component for other in busy):
+        return False
+    later = change.now + timedelta(seconds=BUSY_SECONDS)
+    remember_due(change, due.model_copy(update={"due": later}))
+    return True
 
 
 def forget_old_replies(hub: Hub) -> int:

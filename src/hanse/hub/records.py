@@ -15,7 +15,7 @@ from hanse.model.replica.operation import Operation
 from hanse.model.replica.order import HoldLine, Order
 from hanse.model.replica.role import ReplicaKey
 from hanse.model.replica.spec import Grant, Peer
-from hanse.model.shape import Digest, MicroEur, Moment, Name, Shape, SiteId
+from hanse.model.shape import CountryCode, Digest, MicroEur, Moment, Name, Shape, SiteId
 from hanse.ports import Transaction
 
 
@@ -93,6 +93,23 @@ class HoldRecord(Shape):
     lines: tuple[HoldLine, ...]
 
 
+class MoveRequest(Shape):
+    """What a person asks for. Exactly one of `to`, `away_from`, `country` and `back`."""
+
+    component: str | None = None
+    """A component, or its endpoint as plans name it; None: every part that the wish concerns."""
+    to: str | None = Field(default=None, max_length=200)
+    """A site or a provider."""
+    away_from: str | None = Field(default=None, max_length=200)
+    """A provider that everything leaves, without a way back."""
+    country: CountryCode | None = None
+    back: bool = False
+    keep_old_address_seconds: int | None = Field(default=None, ge=0, le=365 * 86400)
+    """How long the address of an endpoint that moves goes on. None: as long as the way back of its component;
+    not at all with `away_from`."""
+    dry_run: bool = False
+
+
 class OrderRecord(Shape):
     """Kind `order`, key: order id. The purchase of some placements, all or nothing.
 
@@ -108,6 +125,8 @@ class OrderRecord(Shape):
     holds: tuple[HoldRecord, ...]
     operations: tuple[str, ...]
     """They begin when every hold is accepted."""
+    asked: MoveRequest | None = None
+    """Of a move: the wish, so that the hub can say how to go on."""
     deadline: Moment
     reason: str = ""
 
@@ -129,6 +148,15 @@ class ComponentRecord(Shape):
     """Grants of `hanse connect`; they expire."""
 
 
+class KeptAddress(Shape):
+    """An address that an endpoint had before it moved; it goes on for a while."""
+
+    component: Name
+    """The exposed component."""
+    placement: Placement
+    until: Moment
+
+
 class ApplicationRecord(Shape):
     """Kind `application`, key: name.
 
@@ -147,6 +175,10 @@ class ApplicationRecord(Shape):
     components: dict[Name, ComponentRecord]
     endpoints: dict[Name, ComponentRecord] = Field(default_factory=dict)
     """By exposed component."""
+    kept_addresses: tuple[KeptAddress, ...] = ()
+    """Oldest first."""
+    move_order: str = ""
+    """The newest order of a move."""
     traffic: tuple[PriceLine, ...] = ()
     reason: str = ""
     applied_at: Moment
@@ -164,17 +196,18 @@ class MoveRecord(Shape):
     hold_is_new: bool
     """False where the way back is used: its hold stands since it was left."""
     traffic: tuple[PriceLine, ...] | None = None
-    """Of the whole application once all moves of the order are done; None: as before."""
+    """Of the whole application once this move is done, after those before it; None: as before."""
 
 
 class DueRecord(Shape):
     """Kind `due`, key: `MOMENT APPLICATION COMPONENT …`, so that the first key is due first."""
 
-    what: Literal["way-back", "connection"]
+    what: Literal["way-back", "connection", "address"]
     due: Moment
     application: Name
     component: Name
     id: str = ""
+    """The connection, or the site of the address."""
 
 
 class ImageRecord(Shape):

@@ -1,13 +1,16 @@
 """What an operation that has ended means for its application: placements, holds, way back, state."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from hanse.hub.context import Change
+from hanse.hub.planning.parts import endpoint_name
 from hanse.hub.records import (
     ApplicationRecord,
     ComponentRecord,
     DueRecord,
+    KeptAddress,
     MoveRecord,
     OrderedRecord,
     Stored,
@@ -62,11 +65,17 @@ def require_quiet(
     return stored
 
 
+def part_name(operation: Operation) -> str:
+    """What the operation is about, as plans name it: a component, or its endpoint."""
+    component = operation.key.component
+    return endpoint_name(component) if operation.component_kind == "endpoint" else component
+
+
 def refuse_busy(name: str, what: str, busy: Sequence[Stored[Operation]]) -> None:
     """Raises Permanent(`application-busy`) if there are any."""
     if not busy:
         return
-    others = ", ".join(f"{other.value.kind} {other.value.key.component} ({other.key})" for other in busy)
+    others = ", ".join(f"{other.value.kind} {part_name(other.value)} ({other.key})" for other in busy)
     raise Permanent(
         "application-busy",
         f"{name} cannot {what} now: {others} is not finished. See `hanse status {name}`; "
@@ -106,6 +115,10 @@ def settle(change: Change, operation: Operation) -> None:
     """Carry the end of an operation (`done` or `aborted`) into its application."""
     stored = require_application(change.tx, operation.key.application)
     done = operation.state == "done"
+    if operation.component_kind == "endpoint":
+        if done:
+            _address_settled(change, stored, operation)
+        return
     match operation.kind:
         case "deploy":
             _deployed(change, stored, operation) if done else _deploy_aborted(change, stored, operation)
@@ -200,14 +213,12 @@ def _consumers(record: ApplicationRecord, component: str) -> tuple[str, ...]:
 
 def _moved(change: Change, stored: Stored[ApplicationRecord], operation: Operation) -> None:
     name, component = _component_of(stored.value, operation)
-    move = load(change.tx, "move", operation.operation, MoveRecord)
-    if move is None:
-        raise Permanent("move-unknown", f"{operation.operation} has no record of what it moves.")
+    move = _move_record(change, operation)
     update: dict[str, object] = {
         "primary": operation.target,
         "epoch": _highest_epoch(change, stored.value, name),
-        "placement": move.value.placement,
-        "hold": move.value.hold,
+        "placement": move.placement,
+        "hold": move.hold,
         "way_back_site": None,
         "way_back_until": None,
         "way_back_placement": None,
@@ -229,9 +240,18 @@ def _moved(change: Change, stored: Stored[ApplicationRecord], operation: Operati
         due = DueRecord(what="way-back", due=until, application=stored.key, component=name)
         remember_due(change, due)
     value = _with_component(stored.value, name, component.model_copy(update=update))
-    if move.value.traffic is not None:
-        value = value.model_copy(update={"traffic": move.value.traffic})
-    save_application(change, stored, value)
+    save_application(change, stored, _with_traffic(value, move))
+
+
+def _move_record(change: Change, operation: Operation) -> MoveRecord:
+    move = load(change.tx, "move", operation.operation, MoveRecord)
+    if move is None:
+        raise Permanent("move-unknown", f"{operation.operation} has no record of what it moves.")
+    return move.value
+
+
+def _with_traffic(record: ApplicationRecord, move: MoveRecord) -> ApplicationRecord:
+    return record if move.traffic is None else record.model_copy(update={"traffic": move.traffic})
 
 
 def _end_older_way_back(change: Change, record: ApplicationRecord, component: str) -> None:
@@ -252,6 +272,50 @@ def open_drop(change: Change, record: ApplicationRecord, component: str) -> str:
         mandate=record.mandate_digest,
         source=placed.way_back_site,
         retrieval_seconds=wanted.retrieval_seconds,
+        started_at=change.now,
+    )
+    save(change.tx, "operation", operation.operation, operation, state="open", expect=0)
+    return operation.operation
+
+
+def _address_settled(change: Change, stored: Stored[ApplicationRecord], operation: Operation) -> None:
+    """An endpoint stands elsewhere, or an old address of it has ended."""
+    record, component = stored.value, operation.key.component
+    gone = operation.source if operation.kind == "drop" else operation.target
+    kept = [
+        each for each in record.kept_addresses if (each.component, each.placement.site) != (component, gone)
+    ]
+    if operation.kind == "move":
+        endpoint, move = record.endpoints[component], _move_record(change, operation)
+        if operation.way_back_seconds > 0:
+            until = change.now + timedelta(seconds=operation.way_back_seconds)
+            kept.append(KeptAddress(component=component, placement=endpoint.placement, until=until))
+            due = DueRecord(
+                what="address",
+                due=until,
+                application=record.name,
+                component=component,
+                id=endpoint.placement.site,
+            )
+            remember_due(change, due)
+        moved = endpoint.model_copy(update={"placement": move.placement})
+        record = record.model_copy(update={"endpoints": {**record.endpoints, component: moved}})
+        record = _with_traffic(record, move)
+    save_application(change, stored, record.model_copy(update={"kept_addresses": tuple(kept)}))
+
+
+def open_address_drop(
+    change: Change, record: ApplicationRecord, component: str, site: str, *, after: tuple[str, ...] = ()
+) -> str:
+    """An operation that ends an old address of a component's endpoint; returns its id."""
+    operation = Operation(
+        operation=f"op-{change.tx.next_number('operation')}",
+        kind="drop",
+        key=key_of(record.name, component),
+        component_kind="endpoint",
+        mandate=record.mandate_digest,
+        after=after,
+        source=site,
         started_at=change.now,
     )
     save(change.tx, "operation", operation.operation, operation, state="open", expect=0)
@@ -298,6 +362,7 @@ def _retired(change: Change, stored: Stored[ApplicationRecord], operation: Opera
 
 
 def _end(change: Change, stored: Stored[ApplicationRecord]) -> None:
+    stored = replace(stored, value=stored.value.model_copy(update={"kept_addresses": ()}))
     for component in (*stored.value.components.values(), *stored.value.endpoints.values()):
         release_hold(change, component.hold, component.placement.site)
     ended = "declined" if stored.value.reason else "ended"

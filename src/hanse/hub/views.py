@@ -100,13 +100,23 @@ def endpoint_view(tx: Transaction, record: ApplicationRecord, component: str) ->
     wanted, placed = record.application.components[component], record.endpoints.get(component)
     if not isinstance(wanted, ContainerComponent) or wanted.expose is None or placed is None:
         return None
-    known = known_about(tx, f"route/{record.name}/{component}").get(placed.placement.site, Known(None, None))
-    order = known.ordered.order if known.ordered else None
-    return EndpointView(
+    bare = EndpointView(
         site=placed.placement.site,
         protocol=wanted.expose.protocol,
         listen_port=wanted.expose.listen_port,
         retries_unavailable=keeps_sessions(record.application, component),
+    )
+    known = known_about(tx, f"route/{record.name}/{component}")
+    views = {site: _endpoint_at(bare, site, each) for site, each in known.items()}
+    here = views.pop(bare.site, bare)
+    return replace(here, others=tuple(views.values()))
+
+
+def _endpoint_at(bare: EndpointView, site: str, known: Known) -> EndpointView:
+    order = known.ordered.order if known.ordered else None
+    return replace(
+        bare,
+        site=site,
         order=order if isinstance(order, RouteOrder) else None,
         state=known.state(RouteState),
         told=known.told(),

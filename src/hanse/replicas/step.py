@@ -3,6 +3,7 @@
 from hanse.model.replica.operation import Operation
 from hanse.model.replica.role import ReplicaRole
 from hanse.model.shape import Moment
+from hanse.replicas.address import ADDRESS_WALKS, begun_address, refused_address
 from hanse.replicas.outcome import Aborted, AnyOrder, Continue, Done, Outcome, Step, Stuck, Waiting
 from hanse.replicas.view import ComponentView, EndpointView, ReplicaView, TicketView, Told, View
 from hanse.replicas.walks.deploy import DEPLOY
@@ -67,7 +68,13 @@ def step(operation: Operation, view: View, now: Moment) -> Step:
             update = {"state": "aborted", "phase": "aborted", "reason": refused, "ended_at": now}
             return Step(operation.model_copy(update=update), (), Aborted(refused))
         operation = _begun(operation, view)
-    return run(WALKS[operation.kind, is_stateless(view.spec)], Case(operation, view, now))
+    return run(_walk(operation, view), Case(operation, view, now))
+
+
+def _walk(operation: Operation, view: View) -> Walk:
+    if operation.component_kind == "endpoint":
+        return ADDRESS_WALKS[operation.kind]
+    return WALKS[operation.kind, is_stateless(view.spec)]
 
 
 def _refusal(operation: Operation, view: View) -> str:
@@ -78,6 +85,8 @@ def _refusal(operation: Operation, view: View) -> str:
     target = operation.target
     if target is None or target not in view.peers:
         return f"{target or 'no site'} has not joined: {what} cannot be placed there"
+    if operation.component_kind == "endpoint":
+        return refused_address(operation, view)
     primary = view.component.primary_site()
     if operation.kind == "deploy":
         return _refused_deploy(operation, view, what)
@@ -102,6 +111,8 @@ def _refused_deploy(operation: Operation, view: View, what: str) -> str:
 
 def _begun(operation: Operation, view: View) -> Operation:
     """What is looked up once: the epoch that the walk starts from, the source, the target's role before."""
+    if operation.component_kind == "endpoint":
+        return begun_address(operation, view)
     primary = view.component.primary_site()
     update: dict[str, object] = {"source": operation.source or primary}
     if operation.kind == "deploy" or (operation.kind == "move" and is_stateless(view.spec)):

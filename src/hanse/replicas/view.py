@@ -1,7 +1,7 @@
 """What the hub knows when it decides the next step: a snapshot, nothing remembered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hanse.model.replica.instruction import Generation
@@ -63,6 +63,28 @@ class EndpointView:
     told: Told = Told()
     retries_unavailable: bool = False
     """The program may answer 503 for a moment because it has lost its database connections."""
+    others: tuple["EndpointView", ...] = ()
+    """Every other site that was ever ordered to hold its address: new ones, old ones, ended ones."""
+
+    @property
+    def is_live(self) -> bool:
+        """True while its site is ordered to send requests somewhere."""
+        return self.order is not None and self.order.upstream is not None
+
+    @property
+    def old(self) -> tuple["EndpointView", ...]:
+        """Addresses beside this one that lead to the component too."""
+        return tuple(other for other in self.others if other.is_live)
+
+    @property
+    def sites(self) -> tuple[SiteId, ...]:
+        """Every site whose address leads to the component."""
+        return (self.site, *(other.site for other in self.old))
+
+    def at(self, site: SiteId) -> "EndpointView":
+        """The same endpoint at a site; nothing ordered if it never stood there."""
+        known = {each.site: each for each in (self, *self.others)}
+        return known.get(site) or replace(self, site=site, order=None, state=None, told=Told(), others=())
 
 
 @dataclass(frozen=True, slots=True)

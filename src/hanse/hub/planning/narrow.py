@@ -22,6 +22,12 @@ def at_provider(component: str, provider: str) -> Requirement:
     return _requirement(component, "stands-with", says, fact="provider.id", test="eq", value=provider)
 
 
+def in_country(component: str, country: str) -> Requirement:
+    """The component stands in this country, an ISO 3166-1 code."""
+    says = f"{component} stands in {country}"
+    return _requirement(component, "stands-in", says, fact="site.country", test="eq", value=country)
+
+
 def away_from_provider(component: str, provider: str) -> Requirement:
     """The component stands at another provider."""
     says = f"{component} leaves {provider}"

@@ -16,7 +16,8 @@ class Operation(Shape):
     operation: str
     kind: OperationKind
     key: ReplicaKey
-    component_kind: Literal["container", "bucket", "postgres", "fake"]
+    component_kind: Literal["container", "bucket", "postgres", "fake", "endpoint"]
+    """`endpoint`: the walk is about the address of the component in `key`, not about its replicas."""
     mandate: Digest
     after: tuple[str, ...] = ()
     """Operations that must be done first."""

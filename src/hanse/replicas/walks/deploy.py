@@ -87,7 +87,8 @@ def _primary_order(case: Case, current: ReplicaOrder | None) -> ReplicaOrder:
     order = order.model_copy(update={"bindings": bindings})
     if case.view.endpoint is None:
         return order
-    return with_grants(order, add=[endpoint_grant(case.view.peers[case.view.endpoint.site])])
+    peers = [case.view.peers[site] for site in case.view.endpoint.sites if site in case.view.peers]
+    return with_grants(order, add=[endpoint_grant(peer) for peer in peers])
 
 
 def routing(case: Case) -> Check:

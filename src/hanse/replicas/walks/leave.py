@@ -5,6 +5,7 @@ from datetime import timedelta
 from hanse.model.replica.order import ReplicaOrder
 from hanse.model.replica.role import ReplicaRole
 from hanse.model.shape import SiteId
+from hanse.replicas.view import EndpointView
 from hanse.replicas.walks.checks import answered, first, holds
 from hanse.replicas.walks.deploy import revoke
 from hanse.replicas.walks.orders import is_stateless, role_order, route_order, with_grants
@@ -31,12 +32,16 @@ def left_order(case: Case, site: SiteId, *, epoch: int) -> ReplicaOrder:
 
 def unrouting(case: Case) -> Check:
     """The stable address goes first."""
-    endpoint = case.view.endpoint
-    if endpoint is None or endpoint.order is None:
-        return SATISFIED
+    main = case.view.endpoint
+    found = [] if main is None else [each for each in (main, *main.others) if each.order is not None]
+    return first(SATISFIED, *(unrouted(case, each) for each in found))
+
+
+def unrouted(case: Case, endpoint: EndpointView) -> Check:
+    """The address ends; a site that does not answer is not waited for."""
     wanted = route_order(case, endpoint, None)
     if endpoint.order != wanted:
-        return Check(orders=((endpoint.site, wanted),), why="the route is taken away")
+        return Check(orders=((endpoint.site, wanted),), why=f"the route at {endpoint.site} is taken away")
     return answered(endpoint.told, f"the endpoint at {endpoint.site}", case.now)
 
 

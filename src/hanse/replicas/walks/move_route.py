@@ -3,6 +3,7 @@
 from hanse.model.replica.order import ReplicaOrder
 from hanse.model.replica.role import ReplicaRole
 from hanse.model.replica.spec import Upstream
+from hanse.replicas.view import EndpointView
 from hanse.replicas.walks.checks import answered, first, holds, routed
 from hanse.replicas.walks.deploy import gone, granting, reaching, revoke, starting, target_of
 from hanse.replicas.walks.move import leaves
@@ -22,7 +23,17 @@ def preparing(case: Case) -> Check:
         return SATISFIED
     if target is None:
         return Check(why=f"{case.operation.target} has not said yet where it is reached")
-    return routed(endpoint, route_order(case, endpoint, endpoint.order.upstream, target))
+    main = routed(endpoint, route_order(case, endpoint, endpoint.order.upstream, target))
+    return first(main, *(_old(case, old, None, target) for old in endpoint.old))
+
+
+def _old(case: Case, old: EndpointView, active: Upstream | None, prepared: Upstream | None) -> Check:
+    """An address that the endpoint had before goes along; a site that is silent is not waited for."""
+    current = old.order.upstream if old.order is not None else None
+    wanted = route_order(case, old, active or current, prepared)
+    if old.order != wanted:
+        return Check(orders=((old.site, wanted),), why=f"the old address at {old.site} goes along")
+    return answered(old.told, f"the old address at {old.site}", case.now)
 
 
 def switching(case: Case) -> Check:
@@ -34,7 +45,8 @@ def switching(case: Case) -> Check:
         return Check(why=f"{case.operation.target} has not said yet where it is reached")
     order = case.view.replica(case.operation.source).order
     source = upstream_of(case.view.component, source_of(case), order.epoch if order is not None else 0)
-    return routed(endpoint, route_order(case, endpoint, target, source))
+    main = routed(endpoint, route_order(case, endpoint, target, source))
+    return first(main, *(_old(case, old, target, source) for old in endpoint.old))
 
 
 def draining(case: Case) -> Check:
@@ -63,6 +75,7 @@ def tidying(case: Case) -> Check:
             if changed
             else answered(endpoint.told, f"the endpoint at {endpoint.site}", case.now)
         )
+        checks += [_old(case, old, target, None) for old in endpoint.old]
     if leaves(case):
         checks.append(revoke(case, source_of(case)))
     return first(*checks)
@@ -77,6 +90,7 @@ def undo(case: Case) -> Check:
         if endpoint.order != wanted:
             return Check(orders=((endpoint.site, wanted),), why="the route forgets the target")
         checks.append(answered(endpoint.told, f"the endpoint at {endpoint.site}", case.now))
+        checks += [_old(case, old, None, None) for old in endpoint.old]
     target = target_of(case)
     if case.operation.target_before is ReplicaRole.STANDBY:
         order = case.view.replica(target).order

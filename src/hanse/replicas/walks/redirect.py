@@ -59,8 +59,10 @@ def _all(case: Case, *, active: Upstream | None, prepared: Upstream | None) -> C
                 credential=_sealed(case, f"{consumer.key.component}@{site}") if active is not None else "",
             )
             checks.append(_told(site, wanted if wanted != order else None, replica.told, case.now))
-    endpoint = case.view.endpoint
-    if endpoint is not None and endpoint.order is not None and endpoint.order.upstream is not None:
+    main = case.view.endpoint
+    for endpoint in (main, *main.old) if main is not None else ():
+        if endpoint.order is None or endpoint.order.upstream is None:
+            continue
         route = route_order(case, endpoint, active or endpoint.order.upstream, prepared)
         checks.append(
             _told(endpoint.site, route if route != endpoint.order else None, endpoint.told, case.now)

@@ -23,10 +23,10 @@ def source_of(case: Case) -> SiteId:
 
 
 def route_sites(case: Case) -> tuple[SiteId, ...]:
-    """Sites with a route to this component: consumers' sites and the endpoint's, sorted."""
+    """Sites with a route to this component: consumers' and the endpoint's, old addresses too; sorted."""
     sites = {site for consumer in case.view.consumers for site in consumer.live_sites()}
     if case.view.endpoint is not None:
-        sites.add(case.view.endpoint.site)
+        sites.update(case.view.endpoint.sites)
     return tuple(sorted(sites))
 
 
@@ -121,7 +121,7 @@ def _issue(case: Case, attempt: int) -> Check:
         return Check(why=f"{target} has not said yet where clients will find it")
     source_peer, target_peer = case.view.peers[source_of(case)], case.view.peers[target]
     holding = holding_consumers(case)
-    sites_told = {consumer.endpoint.site for consumer in holding if consumer.endpoint is not None}
+    sites_told = {site for each in holding if each.endpoint is not None for site in each.endpoint.sites}
     routes = tuple(case.view.peers[site] for site in sorted(sites_told.union(route_sites(case))))
     name = f"{case.operation.operation}.{attempt}"
     ticket = Ticket(
