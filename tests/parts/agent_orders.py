@@ -14,6 +14,7 @@ from hanse.model.replica.spec import (
     BucketSpec,
     ContainerSpec,
     Grant,
+    PostgresSpec,
     Size,
     Stream,
     Upstream,
@@ -22,6 +23,7 @@ from hanse.model.replica.spec import (
 STORE = ReplicaKey(application="shop", component="store")
 WEB = ReplicaKey(application="shop", component="web")
 BUCKET = BucketSpec(size=Size(), bucket="shop-store")
+DATABASE = PostgresSpec(size=Size(), databases=("store",))
 MANDATE = "sha256:" + "0" * 64
 IMAGE = "sha256:" + "1" * 64
 
@@ -47,6 +49,11 @@ def bucket(role: str, epoch: int, **more: Any) -> ReplicaOrder:
     )
 
 
+def database(role: str, epoch: int, **more: Any) -> ReplicaOrder:
+    """An order for the store, where it is a database."""
+    return bucket(role, epoch, **more).model_copy(update={"spec": DATABASE})
+
+
 def web(role: str, epoch: int, **more: Any) -> ReplicaOrder:
     """An order for the container."""
     spec = ContainerSpec(size=Size(), image=IMAGE, port=8080, env={"KEY": "${store.access_key}"})
@@ -64,6 +71,12 @@ class Move:
     target: str = "b/1"
     ticket: str = "t1"
     deadline_seconds: float = 30.0
+    kind: str = "bucket"
+    holding: tuple[str, ...] = ()
+
+    def store(self, role: str, epoch: int, **more: Any) -> ReplicaOrder:
+        """An order for the store."""
+        return (database if self.kind == "postgres" else bucket)(role, epoch, **more)
 
     async def deploy(self) -> None:
         """Primary of epoch 1 with grants, standby that has caught up, connector of web."""
@@ -71,7 +84,7 @@ class Move:
         for site in ("a/1", "b/1", "c/1"):
             world.add(site)
             world.start(site)
-        world.order("a/1", bucket("primary", 1, grants=self.grants()))
+        world.order("a/1", self.store("primary", 1, grants=self.grants()))
         state = await world.ready("a/1", "replica/shop/store/0/live", "primary")
         world.order("c/1", web("primary", 1, bindings=(self.binding(state),)))
         await world.ready("c/1", "replica/shop/web/0/live", "primary")
@@ -96,7 +109,7 @@ class Move:
         """As the hub passes it on from the store's site."""
         return BindingSpec(
             component="store",
-            kind="bucket",
+            kind=self.kind,
             upstream=Upstream(stream=state.clients, epoch=state.epoch),
             standby_upstream=prepared,
             sealed_credential=state.sealed_credentials["web@c/1"],
@@ -105,7 +118,7 @@ class Move:
     def standby(self, state: Any, epoch: int, site: str) -> ReplicaOrder:
         """Follow the replica that says `state`."""
         sealed = state.sealed_credentials[f"follower@{site}"]
-        return bucket("standby", epoch, follow=state.followers, sealed_follow_credential=sealed)
+        return self.store("standby", epoch, follow=state.followers, sealed_follow_credential=sealed)
 
     def ticket_order(self, **more: Any) -> TicketOrder:
         """For all parties."""
@@ -117,6 +130,7 @@ class Move:
             source=self.world.peer(self.source),
             target=self.world.peer(self.target),
             routes=(self.world.peer("c/1"),),
+            holding=self.holding,
             target_stream=target.clients,
             deadline_seconds=self.deadline_seconds,
         )
@@ -130,15 +144,16 @@ class Move:
 
     async def put(self, name: str) -> Reply:
         """As web does it: through its connector, with its own credential."""
-        part = self.world.machines["c/1"].parts["shop/web/0/live"]
-        host, port = part.environment["store.endpoint"].removeprefix("http://").rsplit(":", 1)
+        given = self.world.machines["c/1"].parts["shop/web/0/live"].environment
+        host, port = given.get("store.host", "local.c/1.example"), given.get("store.port", "")
         request = Request(
             verb="put",
             name=name,
             data=b"x",
-            access_key=part.environment["store.access_key"],
-            secret_key=part.environment["store.secret_key"],
+            access_key=given.get("store.user") or given["store.access_key"],
+            secret_key=given.get("store.password") or given["store.secret_key"],
         )
+        port = port or given["store.endpoint"].rsplit(":", 1)[1]
         return await self.world.net.ask("local.c/1.example", (host, int(port)), request)
 
     def takes_writes(self) -> list[str]:

@@ -13,9 +13,10 @@ from typing import Any
 from hanse.agent.agent import Agent
 from hanse.agent.parts import Identity, Parts
 from hanse.agent.place.file import SiteFile
-from hanse.drivers.fake.driver import StatefulFake, StatelessFake
+from hanse.drivers.fake.driver import RotatingFake, StatefulFake, StatelessFake
 from hanse.drivers.fake.machine import History, Machine
 from hanse.drivers.fake.net import Net
+from hanse.drivers.fake.pooler import Bouncers, FakePooler
 from hanse.drivers.fake.router import FakeRouter, Proxy
 from hanse.model.replica.instruction import Generation, Instruction
 from hanse.model.replica.observation import Observation
@@ -196,6 +197,7 @@ class World:
         self.journals: dict[str, MemoryJournal] = {}
         self.machines: dict[str, Machine] = {}
         self.proxies: dict[str, Proxy] = {}
+        self.bouncers: dict[str, Bouncers] = {}
         self.drivers: dict[str, dict[str, Any]] = {}
         self.site_files: dict[str, SiteFile] = {}
         self.cut: set[tuple[str, str]] = set()
@@ -221,11 +223,13 @@ class World:
         self.journals[site] = MemoryJournal()
         self.machines[site] = Machine(site, host, self.net, self.acknowledged)
         self.proxies[site] = Proxy(host, f"key-of-{site}", self.net)
+        self.bouncers[site] = Bouncers(host, self.net)
         self.site_files[site] = site_file(site)
 
     def start(self, site: str) -> Agent:
         drivers = {
             "bucket": StatefulFake(self.machines[site], self.clock, kind="bucket"),
+            "postgres": RotatingFake(self.machines[site], self.clock, kind="postgres"),
             "container": StatelessFake(self.machines[site], self.clock, kind="container"),
         }
         self.drivers[site] = drivers
@@ -240,6 +244,7 @@ class World:
                 signer=FakeSigner(me),
                 sealer=FakeSealer(f"seal-of-{site}"),
                 router=FakeRouter(self.proxies[site], self.clock),
+                pooler=FakePooler(self.bouncers[site], self.clock),
                 drivers=drivers,
                 site_file=lambda: self.site_files[site],
                 pin=lambda peer: peer.certificate_pem,

@@ -54,6 +54,7 @@ class TargetRun(Run):
         self._waiting: dict[str, list[asyncio.Future[Reply]]] = {}
         self._dark_from: float | None = None
         self._serves_now = False
+        self._is_ours = False
 
     def expect(self, request: str) -> "asyncio.Future[Reply]":
         """The reply to a request of the source, given when the machine has decided it."""
@@ -97,7 +98,8 @@ class TargetRun(Run):
     def local(self, action: Any) -> None:
         """A running pass gives way to a cut-over, and the last pass to its being called off."""
         follower = self.office.rooms.follower
-        if isinstance(action, Prepare):
+        if isinstance(action, Prepare) and not self._is_ours:
+            self._is_ours = True  # asked again, it must not end the last pass
             follower.cut_short(self.ticket.key, GRACE_SECONDS)
         if isinstance(action, KeepFollowing):
             follower.cut_short(self.ticket.key)

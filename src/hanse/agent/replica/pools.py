@@ -48,7 +48,10 @@ class Pools:
         }
         if wanted != row:
             self._journal.put(_TABLE, name, wanted)
+        if row is not None and wanted["epoch"] > row["epoch"] and self._paused.pop(name, None) is not None:
+            self._unsure.add(name)  # the hub's order came before the switch that it was paused for
         await self.hold()
+        await self._resume_unsure()
         return dict(own)
 
     def log_in_with(self, name: str, credential: Opened) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from hanse.drivers.contract import Capability, Credential, Held, Pass, Report, Served, Source
 from hanse.drivers.fake.faults import Faults
-from hanse.drivers.fake.machine import Machine, Part
+from hanse.drivers.fake.machine import Machine, Part, login
 from hanse.drivers.fake.net import Denied, Lost, Refused, Reply, Request
 from hanse.model.replica.observation import Progress
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
@@ -183,10 +183,11 @@ class StatefulFake(StatelessFake):
         )
 
     async def _read(self, key: ReplicaKey, source: Source) -> Reply:
+        name, secret = login(source.fields)
         request = Request(
             verb="list",
-            access_key=source.fields.get("access_key", ""),
-            secret_key=source.fields.get("secret_key", ""),
+            access_key=name,
+            secret_key=secret,
             certificate_pem=_pem(source.own_certificate_file),
         )
         address = (source.stream.peer.address, source.stream.port)
@@ -198,3 +199,14 @@ class StatefulFake(StatelessFake):
         except Denied as error:
             message = f"{source.stream.peer.site} does not let {self.machine.site} read {key}: {error}"
             raise Temporary("source-denied", message, delay_seconds=2.0) from error
+
+
+class RotatingFake(StatefulFake):
+    """A store that asks each primary for credentials of its own, as a database does."""
+
+    rotates = True
+
+    def new_credential(self, name: str, access: str) -> Credential:
+        """A fresh random one."""
+        fields = {"user": self._token(8), "password": self._token(16)}
+        return Credential(name=name, access=access, fields=fields)

@@ -9,6 +9,13 @@ from hanse.drivers.fake.net import Address, Denied, Lost, Net, Refused, Reply, R
 from hanse.model.replica.role import ReplicaRole
 
 
+def login(fields: Mapping[str, str]) -> tuple[str, str]:
+    """Name and secret of a credential of any kind."""
+    if "user" in fields:
+        return fields["user"], fields["password"]
+    return fields.get("access_key", ""), fields.get("secret_key", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
     """A write that a replica took: for oracles, in order of acknowledgement over all sites of a world."""
@@ -95,8 +102,7 @@ class Part:
         if self.stateless or request.verb == "ping":
             return
         for credential in self.credentials:
-            mine = (credential.fields["access_key"], credential.fields["secret_key"])
-            if mine == (request.access_key, request.secret_key):
+            if login(credential.fields) == (request.access_key, request.secret_key):
                 if request.verb == "put" and credential.access != "write":
                     raise Denied(f"{credential.name} may only read {self.name} at {self.site}")
                 return
