@@ -19,7 +19,8 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("abort OPERATION", "Take back an operation that has not passed its point of no return."),
             ("retire APP", "End an application; its data is kept as its file says, or erased."),
             ("logs APP/COMPONENT", "The last lines that a component wrote."),
-            ("connect APP/COMPONENT", "Reach a bucket from this machine, until Ctrl-C."),
+            ("connect APP/COMPONENT", "Reach a bucket or a database from this machine, until Ctrl-C."),
+            ("psql APP/DB [-- …]", "Talk to a database with psql."),
         ),
     ),
     (

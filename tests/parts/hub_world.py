@@ -236,7 +236,7 @@ class PlayedSite:
                 source="test",
             ),
             offers=offers,
-            runs=("container", "bucket", "endpoint"),
+            runs=("container", "bucket", "postgres", "endpoint"),
             data_address="127.0.0.1",
             channel_port=7199,
         )

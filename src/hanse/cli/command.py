@@ -24,6 +24,7 @@ ROOMS = {
     "move": "moving",
     "retire": "moving",
     "connect": "connect",
+    "psql": "psql",
 }
 """First word to module of `verbs`."""
 INTERRUPTED = 130

@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from hanse.ports import Permanent, Temporary
@@ -68,19 +68,25 @@ class LocalPort:
         self._line = line
         self._look_again = look_again
         self._looking = asyncio.Lock()
-        self._stop = asyncio.Event()
         self._open: set[asyncio.Task[None]] = set()
 
     async def serve(self, port: int, ready: Callable[[str, int], None]) -> None:
-        """Until SIGINT or SIGTERM; `ready` hears address and port.
+        """Until SIGINT or SIGTERM; `ready` hears address and port. Raises as `opened` does."""
+        async with self.opened(port) as (address, bound):
+            loop, stop = asyncio.get_running_loop(), asyncio.Event()
+            for each in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(each, stop.set)
+            ready(address, bound)
+            await stop.wait()
+
+    @asynccontextmanager
+    async def opened(self, port: int) -> AsyncIterator[tuple[str, int]]:
+        """Address and port of this machine, while the block runs.
 
         Raises Permanent(`no-reach`) if the first try fails for some seconds, Permanent(`port-taken`).
         """
         _, probe = await self._dial()
         await _abort(probe)
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(each, self._stop.set)
         try:
             server = await asyncio.start_server(self._accept, "127.0.0.1", port)
         except OSError as error:
@@ -89,12 +95,13 @@ class LocalPort:
                 "port-taken",
                 f"port {port} of this machine cannot be used: {why}. Choose another with --port.",
             ) from error
-        async with server:
-            ready(*server.sockets[0].getsockname()[:2])
-            await self._stop.wait()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        try:
+            async with server:
+                yield server.sockets[0].getsockname()[:2]
+        finally:
+            for task in self._open:
+                task.cancel()
+            await asyncio.gather(*self._open, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._lead((reader, writer)))
