@@ -23,7 +23,7 @@ from hanse.hub.records import (
     load_operation,
     save,
 )
-from hanse.hub.settlement import save_application, settle
+from hanse.hub.settlement import NEEDS, save_application, settle
 from hanse.hub.views import known_about, view_of
 from hanse.model.replica.observation import Declined, HoldState
 from hanse.model.replica.operation import Operation
@@ -169,7 +169,7 @@ def _next_step(hub: Hub, tx: Transaction, operation_id: str) -> tuple[Stored[Ope
         return None
     ready, lost = _after(tx, stored.value)
     if lost:
-        reason = f"{lost} was aborted, and this needs it"
+        reason = f"{NEEDS}{lost}, which was aborted; not begun"
         update = {"state": "aborted", "phase": "aborted", "reason": reason, "ended_at": hub.clock.now()}
         return stored, Step(stored.value.model_copy(update=update), (), Aborted(reason))
     application = load(tx, "application", stored.value.key.application, ApplicationRecord)

@@ -27,6 +27,8 @@ from hanse.ports import Permanent, Transaction
 
 UNDER_WAY = ("ordering", "open", "stuck")
 """Store states of operations that have not ended."""
+NEEDS = "needs "
+"""How the reason begins of an operation that was not begun, because one before it was aborted."""
 
 
 def operations_under_way(tx: Transaction, application: str) -> Sequence[Stored[Operation]]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hanse.cli.show.moves import address, old_address_lines, stopped_lines
 from hanse.cli.show.once import Once, reasons_of
 from hanse.cli.show.operations import doing, failure_lines, is_under_way, progress_words, title
 from hanse.cli.show.table import eur, moment, table
@@ -20,7 +21,8 @@ def status_lines(found: Document) -> list[str]:
 
 def _status(found: Document) -> Iterator[str]:
     yield (
-        f"{found['application']}: {found['state']}, {eur(found['price_micro_eur_per_month'])} EUR a month, "
+        f"{found['application']}: {found['state']}, {eur(found['price_micro_eur_per_month'])} EUR a month"
+        f"{_ways_back(found)}, "
         f"applied {moment(found['applied_at'])} UTC" + (f" ({found['reason']})" if found["reason"] else "")
     )
     order = found["order"]
@@ -41,8 +43,15 @@ def _status(found: Document) -> Iterator[str]:
     last = next((each for each in found["operations"] if not is_under_way(each)), None)
     if last:
         yield f"last: {title(last)}: {doing(last)}"
+    if found["state"] == "running":
+        yield from stopped_lines(found)
     yield from _absent_sites(found["sites"])
     yield f"mandate: {found['mandate']['says']} · data at rest: not encrypted"
+
+
+def _ways_back(found: Document) -> str:
+    back = found["ways_back_micro_eur_per_month"]
+    return f" and {eur(back)} for ways back" if back and found["state"] == "running" else ""
 
 
 def _absent_sites(sites: Sequence[Document]) -> Iterator[str]:
@@ -81,7 +90,8 @@ def _components(components: Sequence[Document], *, ended: bool) -> Iterator[str]
         if each["way_back"]:
             yield (
                 f"  way back of {each['component']}: {each['way_back']['site']} until "
-                f"{moment(each['way_back']['until'])} UTC"
+                f"{moment(each['way_back']['until'])} UTC, "
+                f"{eur(each['way_back']['price_micro_eur_per_month'])} EUR a month"
             )
 
 
@@ -106,7 +116,7 @@ def _endpoints(endpoints: Sequence[Document]) -> Iterator[str]:
     rows = [
         (
             each["component"],
-            f"{each['protocol']}://{each['address']}:{each['port']}" if each["port"] else "not yet",
+            address(each) or "not yet",
             each["site"],
             each["upstream_site"] or "nothing yet",
             "ready" if each["ready"] else "not ready",
@@ -116,6 +126,7 @@ def _endpoints(endpoints: Sequence[Document]) -> Iterator[str]:
     yield from table(("endpoint", "address", "at", "leads to", "state"), rows)
     for each in endpoints:
         yield from (f"  {each['component']}: {line}" for line in failure_lines(each["failure"]))
+        yield from (f"  {line}" for line in old_address_lines(each))
 
 
 def summary_lines(found: Document) -> list[str]:

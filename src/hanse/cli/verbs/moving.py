@@ -1,5 +1,6 @@
 """`hanse move | retire`: what leaves a place. Shown first, asked, then followed to the end."""
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 from hanse.cli.finding import open_hub
 from hanse.cli.names import application_name, split_name
 from hanse.cli.show.follow import Board, follow, verdict
-from hanse.cli.show.table import duration, eur, table
+from hanse.cli.show.moves import after_move_lines, move_lines
 from hanse.cli.speaking import Json, Yes, confirm, make_app, say, say_json
+from hanse.model.application.quantities import DURATION_WORDS, duration_seconds
 from hanse.ports import Permanent
 from hanse.wire.api_client import ApiClient
 
@@ -23,44 +25,86 @@ def move(
     *,
     to: str = "",
     away_from: str = "",
+    country: str = "",
     back: bool = False,
+    keep_old_address: str = "",
+    dry_run: bool = False,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
     """Move an application or one component while it is used. Shows what would happen, then asks.
 
-    Ctrl-C ends the watching, not the move; `hanse abort OPERATION` takes it back.
+    A whole application moves part by part; every placement on the way keeps the file's rules. If a step
+    fails, the steps before it stand, those after it are not begun, and the commands to go on or back are
+    said, also by `hanse status`. Ctrl-C ends the watching, not the move; `hanse abort OPERATION` takes
+    a step back.
 
     Examples: `hanse move clinic/images --to tarasque/arles`, `hanse move clinic --away-from basilisco --yes`,
-    `hanse move clinic/images --back`
+    `hanse move clinic --country IT --dry-run`, `hanse move clinic --back`
 
     Parameters
     ----------
     what:
-        APP or APP/COMPONENT.
+        APP, APP/COMPONENT, or APP/COMPONENT-endpoint for its address alone.
     to:
-        A site or a provider.
+        A site or a provider. The whole application: its endpoints too, so that their address changes.
     away_from:
         A provider that everything leaves, without a way back.
+    country:
+        Two letters of ISO 3166-1, such as IT: everything that is elsewhere moves there.
     back:
         To where it was before, as long as the old site follows.
+    keep_old_address:
+        How long the old address of an endpoint that moves goes on, such as 90m or 2d. Without it: as
+        long as the way back of its component; with --away-from it ends with the move.
+    dry_run:
+        Only show what would happen.
     """
     application, component = split_name(what)
-    if sum((bool(to), bool(away_from), back)) != 1:
+    if sum((bool(to), bool(away_from), bool(country), back)) != 1:
         raise Permanent(
             "request-malformed",
-            "say where to with exactly one of --to SITE|PROVIDER, --away-from PROVIDER and --back.",
+            "say where to with exactly one of --to SITE|PROVIDER, --away-from PROVIDER, --country CC and "
+            "--back.",
         )
-    asked = {"component": component, "to": to or None, "away_from": away_from or None, "back": back}
+    asked = {
+        "component": component,
+        "to": to or None,
+        "away_from": away_from or None,
+        "country": _country(country) if country else None,
+        "back": back,
+        "keep_old_address_seconds": _seconds(keep_old_address) if keep_old_address else None,
+    }
     path = f"/v1/applications/{application}/moves"
     with open_hub() as client:
         shown = client.send("POST", path, {**asked, "dry_run": True})
         if not json:
-            say(_move_lines(shown))
+            say(move_lines(shown, client.get(f"/v1/applications/{application}")))
+        if dry_run:
+            if json:
+                say_json(shown)
+            return 0
         if not yes and not confirm("Move like this?"):
             return 1
         begun = client.send("POST", path, asked)
         return _watch(client, begun, as_json=json)
+
+
+def _country(text: str) -> str:
+    if not re.fullmatch("[A-Za-z]{2}", text):
+        raise Permanent(
+            "country-unknown", f"{text!r} is no country code. Two letters of ISO 3166-1, such as IT or NO."
+        )
+    return text.upper()
+
+
+def _seconds(text: str) -> int:
+    seconds = duration_seconds(text)
+    if seconds is None:
+        raise Permanent(
+            "request-malformed", f"--keep-old-address {text!r}: {DURATION_WORDS}, or 0 to end it at once."
+        )
+    return seconds
 
 
 @commands.command
@@ -100,39 +144,15 @@ def _watch(client: ApiClient, begun: Document, *, as_json: bool) -> int:
     board = Board(sys.stderr if as_json else sys.stdout)
     found = follow(client, begun["application"], names, board)
     good, words = verdict(found, names)
-    for line in words:
+    for line in (*words, *after_move_lines(found, begun.get("order", ""))):
         board.line(line)
     if as_json:
         ours = [each for each in found["operations"] if each["operation"] in names]
-        say_json({**begun, "state": found["state"], "operations": ours})
+        moved = {name: found[name] for name in ("endpoints", "last_move") if begun.get("order")}
+        say_json({**begun, "state": found["state"], "operations": ours, **moved})
     elif good:
         board.line(f"{begun['application']}: done, {found['state']}")
     return 0 if good else 1
-
-
-def _move_lines(shown: Document) -> list[str]:
-    rows = [
-        (
-            each["component"],
-            each["source"],
-            each["target"],
-            each["offer"].partition(":")[2] or "-",
-            eur(each["price_before_micro_eur_per_month"]),
-            eur(each["price_after_micro_eur_per_month"]),
-            _way_back(each),
-        )
-        for each in shown["moves"]
-    ]
-    header = ("component", "from", "to", "offer", "EUR/month now", "then", "way back")
-    together = f"all of {shown['application']} then: {eur(shown['price_micro_eur_per_month'])} EUR a month"
-    return [*table(header, rows, right=[4, 5]), together]
-
-
-def _way_back(move: Document) -> str:
-    if move["one_way"]:
-        return "none: the old place is left for good"
-    copied = "; the new place follows already" if move["uses_way_back"] else ""
-    return f"{duration(move['way_back_seconds'])}, paid for like a standby{copied}"
 
 
 def _retire_lines(found: Document, *, erase_now: bool) -> list[str]:

@@ -99,7 +99,7 @@ def copy_of(part: Part, target: str, size_bytes: int | None, catalogue: Catalogu
         says = f"unknown: {provider_of(part.site)} states no price for traffic out"
         return Copy(size_bytes=size_bytes, micro_eur=None, says=says)
     each = f"{egress / MICRO:.6g} EUR/GiB out of {provider_of(part.site)}"
-    if size_bytes is None and egress:
-        says = f"unknown: {part.site} has not said how much there is; {each}"
-        return Copy(size_bytes=None, micro_eur=None, says=says)
-    return Copy(size_bytes=size_bytes, micro_eur=gib_price((size_bytes or 0) / GIB, egress), says=each)
+    if size_bytes is None:
+        says = f"{part.site} has not said how much there is; {each}"
+        return Copy(size_bytes=None, micro_eur=None if egress else 0, says=says)
+    return Copy(size_bytes=size_bytes, micro_eur=gib_price(size_bytes / GIB, egress), says=each)

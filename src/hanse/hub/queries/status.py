@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import Literal
 
 from hanse.hub.context import Hub
+from hanse.hub.planning.parts import parts_of, price_of
+from hanse.hub.queries.endpoints import EndpointStatus, endpoint_status
+from hanse.hub.queries.last_move import LastMove, last_move
 from hanse.hub.records import (
     ApplicationRecord,
-    ComponentRecord,
     OrderRecord,
     SiteRecord,
     Stored,
@@ -15,12 +17,11 @@ from hanse.hub.records import (
     load_all,
     load_operation,
 )
-from hanse.hub.settlement import operations_under_way, require_application
+from hanse.hub.settlement import operations_under_way, part_name, require_application
 from hanse.hub.spec import used_by
 from hanse.hub.views import Known, known_about
-from hanse.model.application.file import ContainerComponent
 from hanse.model.market.plan import PriceLine
-from hanse.model.replica.observation import Failure, Progress, ReplicaState, RouteState
+from hanse.model.replica.observation import Failure, Progress, ReplicaState
 from hanse.model.replica.operation import Operation
 from hanse.model.replica.order import ReplicaOrder
 from hanse.model.shape import CountryCode, Digest, MicroEur, Moment, Shape, SiteId
@@ -64,6 +65,8 @@ class WayBack(Shape):
 
     site: SiteId
     until: Moment
+    price_micro_eur_per_month: MicroEur
+    """As long as it stands."""
 
 
 class ComponentStatus(Shape):
@@ -81,20 +84,6 @@ class ComponentStatus(Shape):
     replicas: tuple[ReplicaStatus, ...]
     way_back: WayBack | None = None
     encrypted_at_rest: Literal[False] = False
-
-
-class EndpointStatus(Shape):
-    """The stable address of an exposed component."""
-
-    component: str
-    site: SiteId
-    protocol: str
-    address: str = ""
-    port: int = 0
-    upstream_site: SiteId | None = None
-    epoch: int = 0
-    ready: bool = False
-    failure: Failure | None = None
 
 
 class OperationStatus(Shape):
@@ -152,11 +141,15 @@ class ApplicationStatus(Shape):
     plan: str
     order: OrderStatus | None
     price_micro_eur_per_month: MicroEur
+    """Ways back not counted."""
+    ways_back_micro_eur_per_month: MicroEur
+    """What old places and old addresses cost beside that, as long as they stand."""
     components: tuple[ComponentStatus, ...]
     endpoints: tuple[EndpointStatus, ...]
     traffic: tuple[PriceLine, ...]
     operations: tuple[OperationStatus, ...]
     """Newest first."""
+    last_move: LastMove | None = None
     sites: tuple[SiteStatus, ...]
     applied_at: Moment
     changed_at: Moment
@@ -179,10 +172,10 @@ def operation_status(tx: Transaction, stored: Stored[Operation]) -> OperationSta
     """One operation with its progress."""
     value = stored.value
     known = known_about(tx, f"replica/{value.key}").get(value.target or value.source or "")
-    replica = known.state(ReplicaState) if known else None
+    replica = known.state(ReplicaState) if known and value.component_kind != "endpoint" else None
     return OperationStatus(
         application=value.key.application,
-        component=value.key.component,
+        component=part_name(value),
         state=stored.state,
         progress=replica.progress if replica and stored.state in ("open", "stuck") else None,
         dark_ms=_dark_ms(tx, value.ticket),
@@ -223,6 +216,7 @@ def _status(tx: Transaction, stored: Stored[ApplicationRecord], hub: Hub) -> App
     prices = [line.micro_eur_per_month for each in placed for line in each.placement.price]
     named = {replica.site for each in components for replica in each.replicas}
     named |= {each.placement.site for each in placed}
+    named |= {each.placement.site for each in record.kept_addresses}
     return ApplicationStatus(
         application=record.name,
         state=stored.state,
@@ -231,10 +225,16 @@ def _status(tx: Transaction, stored: Stored[ApplicationRecord], hub: Hub) -> App
         plan=record.plan,
         order=OrderStatus(order=order.key, state=order.state, reason=order.value.reason) if order else None,
         price_micro_eur_per_month=sum(prices) + sum(line.micro_eur_per_month for line in record.traffic),
+        ways_back_micro_eur_per_month=sum(
+            price_of(place) for part in parts_of(record).values() for place in part.ways_back
+        ),
         components=components,
-        endpoints=tuple(_endpoint(tx, record, name, each) for name, each in sorted(record.endpoints.items())),
+        endpoints=tuple(
+            endpoint_status(tx, record, name, each) for name, each in sorted(record.endpoints.items())
+        ),
         traffic=record.traffic,
         operations=tuple(operation_status(tx, each) for each in _recent(tx, stored)),
+        last_move=last_move(tx, record),
         sites=tuple(_sites(tx, named, hub)),
         applied_at=record.applied_at,
         changed_at=record.changed_at,
@@ -245,7 +245,12 @@ def _component(tx: Transaction, record: ApplicationRecord, name: str) -> Compone
     component = record.components[name]
     way_back = None
     if component.way_back_site and component.way_back_until:
-        way_back = WayBack(site=component.way_back_site, until=component.way_back_until)
+        placed = component.way_back_placement
+        way_back = WayBack(
+            site=component.way_back_site,
+            until=component.way_back_until,
+            price_micro_eur_per_month=price_of(placed) if placed else 0,
+        )
     replicas = known_about(tx, f"replica/{component.key}")
     return ComponentStatus(
         component=name,
@@ -254,7 +259,7 @@ def _component(tx: Transaction, record: ApplicationRecord, name: str) -> Compone
         epoch=component.epoch,
         offer=component.placement.offer,
         price=component.placement.price,
-        price_micro_eur_per_month=sum(line.micro_eur_per_month for line in component.placement.price),
+        price_micro_eur_per_month=price_of(component.placement),
         uses=used_by(record.application, name),
         replicas=tuple(_replica(site, known) for site, known in replicas.items()),
         way_back=way_back,
@@ -276,27 +281,6 @@ def _replica(site: str, known: Known) -> ReplicaStatus:
         position=state.position if state else "",
         failure=observed.failure if observed else None,
         observed_at=observed.at if observed else None,
-    )
-
-
-def _endpoint(
-    tx: Transaction, record: ApplicationRecord, name: str, placed: ComponentRecord
-) -> EndpointStatus:
-    site = placed.placement.site
-    wanted = record.application.components[name]
-    exposed = wanted.expose if isinstance(wanted, ContainerComponent) else None
-    known = known_about(tx, f"route/{record.name}/{name}").get(site, Known(None, None))
-    state = known.state(RouteState)
-    return EndpointStatus(
-        component=name,
-        site=site,
-        protocol=exposed.protocol if exposed else "tcp",
-        address=state.address if state else "",
-        port=state.port if state else 0,
-        upstream_site=state.upstream_site if state else None,
-        epoch=state.epoch if state else 0,
-        ready=bool(state and state.ready),
-        failure=known.observed.failure if known.observed else None,
     )
 
 
