@@ -34,7 +34,9 @@ from hanse.model.application.file import (
     BucketComponent,
     ContainerComponent,
     ContainerSize,
+    DatabaseSize,
     Expose,
+    PostgresComponent,
     StorageSize,
     Use,
 )
@@ -156,13 +158,14 @@ class SimHub:
         yield
         self.store.kill_percent = percent
 
-    def apply(self, files: str, web: str, endpoint: str) -> None:
+    def apply(self, store: str, files: str, web: str, endpoint: str) -> None:
+        wanted = application(store)
         plan = Plan(
             mandate=MANDATE,
             catalogue_version="1",
             market="bookable",
             placements=(
-                placement("files", "bucket", files),
+                placement("files", wanted.components["files"].kind, files),
                 placement("web", "container", web),
                 placement("web-endpoint", "endpoint", endpoint),
             ),
@@ -176,7 +179,7 @@ class SimHub:
             record = PlanRecord(
                 id="plan-1",
                 file="",
-                application=application(),
+                application=wanted,
                 mandate=Mandate(application=APP, demands=()),
                 plan=plan,
                 made_at=change.now,
@@ -267,22 +270,22 @@ def instruction_of(document: str) -> Instruction:
     return Instruction.model_validate_json(payload_of(document))
 
 
-def application() -> Application:
-    """web, exposed, uses files."""
-    return Application(
-        hanse=1,
-        name=APP,
-        components={
-            "files": BucketComponent(kind="bucket", size=StorageSize(storage_gib=1)),
-            "web": ContainerComponent(
-                kind="container",
-                image=IMAGE,
-                size=ContainerSize(vcpu=1, memory_gib=1),
-                uses=(Use(component="files"),),
-                expose=Expose(port=8080),
-            ),
-        },
+def application(store: str) -> Application:
+    """web, exposed, uses files: a `bucket`, or a database for `transaction-safe` or `session` clients."""
+    files: Any = BucketComponent(kind="bucket", size=StorageSize(storage_gib=1))
+    use = Use(component="files")
+    if store != "bucket":
+        size = DatabaseSize(vcpu=1, memory_gib=1, storage_gib=1)
+        files = PostgresComponent(kind="postgres", size=size)
+        use = Use.model_validate({"component": "files", "clients": store})
+    web = ContainerComponent(
+        kind="container",
+        image=IMAGE,
+        size=ContainerSize(vcpu=1, memory_gib=1),
+        uses=(use,),
+        expose=Expose(port=8080),
     )
+    return Application(hanse=1, name=APP, components={"files": files, "web": web})
 
 
 def placement(component: str, kind: str, site: str) -> Placement:

@@ -100,3 +100,5 @@ def wiped(sites: Iterable[SimSite], *, retained: bool) -> None:
             raise BrokenError(f"{site.name} still has {left}")
         if site.proxy.routes:
             raise BrokenError(f"{site.name} still routes {list(site.proxy.routes)}")
+        if site.bouncers.pools:
+            raise BrokenError(f"{site.name} still pools {list(site.bouncers.pools)}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -12,10 +12,11 @@ from sim_loop import KeptJournal, SeededRandom, SimClock, chance
 
 from hanse.agent.agent import Agent
 from hanse.agent.parts import Identity, Parts
-from hanse.drivers.fake.driver import StatefulFake, StatelessFake
+from hanse.drivers.fake.driver import RotatingFake, StatefulFake, StatelessFake
 from hanse.drivers.fake.faults import Fault, Faults
 from hanse.drivers.fake.machine import History, Machine, Part
 from hanse.drivers.fake.net import Net, Reply, Request
+from hanse.drivers.fake.pooler import Bouncers, FakePooler
 from hanse.drivers.fake.router import FakeRouter, Proxy
 from hanse.model.replica.spec import Peer
 from hanse.ports import Temporary
@@ -41,6 +42,8 @@ class Weather:
         self.random = random
         self.cut: set[frozenset[str]] = set()
         self.loss_percent = 0.0
+        self.late_percent = 0.0
+        """Of the questions that hold clients or let them go: they come seconds later."""
         self.slow_seconds = 0.002
 
     def reachable(self, origin: str, to: str) -> bool:
@@ -53,6 +56,10 @@ class Weather:
         if owner(origin) == owner(to):
             return 0.0
         return self.random.uniform(0.2, 1.0) * self.slow_seconds
+
+    async def late(self, question: str) -> None:
+        if question in ("hold", "release", "switch") and chance(self.random, self.late_percent):
+            await asyncio.sleep(self.random.uniform(0.0, 12.0))
 
 
 class Line:
@@ -103,6 +110,8 @@ class Line:
 
     async def _asked(self, peer: Peer, message: dict[str, Any]) -> dict[str, Any]:
         text = json.dumps(message)
+        self._site.on_ask(str(message["ask"]))
+        await self._weather.late(str(message["ask"]))
         await self._way(self._site.name, peer.site)
         replies = [
             self._site.neighbours[peer.site].answer(self._site.name, text)
@@ -141,6 +150,8 @@ class SimSite:
         self.journal = KeptJournal()
         self.machine = Machine(name, host(name), net, history, work_seconds=0.001, program=web_program)
         self.proxy = Proxy(host(name), f"key-of-{name}", net)
+        self.bouncers = Bouncers(host(name), net)
+        self.on_ask: Callable[[str], None] = lambda _question: None
         self.clock = SimClock(offset=weather.random.uniform(0, 1e6))
         self.faults = Faults(delay_seconds={"*": 0.01, "look": 0.0})
         self.fallen: list[asyncio.Task[None]] = []
@@ -175,9 +186,13 @@ class SimSite:
             signer=FakeSigner(me),
             sealer=FakeSealer(f"seal-of-{self.name}"),
             router=FakeRouter(self.proxy, self.clock, self.faults),
+            pooler=FakePooler(self.bouncers, self.clock, self.faults),
             drivers={
                 "bucket": StatefulFake(
                     self.machine, self.clock, self.faults, kind="bucket", token=self._random.token
+                ),
+                "postgres": RotatingFake(
+                    self.machine, self.clock, self.faults, kind="postgres", token=self._random.token
                 ),
                 "container": StatelessFake(self.machine, self.clock, self.faults, kind="container"),
             },
@@ -231,14 +246,19 @@ class SimSite:
 
 
 async def web_program(part: Part, request: Request) -> Reply:
-    """web: whatever is asked of it, it asks its bucket, by the address and credential it was given."""
+    """web: whatever is asked of it, it asks its store, by the address and credential it was given."""
     given = part.environment
-    address, port = given["files.endpoint"].removeprefix("http://").rsplit(":", 1)
+    is_pooled = "files.host" in given
+    address, port = (
+        (given["files.host"], given["files.port"])
+        if is_pooled
+        else given["files.endpoint"].removeprefix("http://").rsplit(":", 1)
+    )
     asked = Request(
         verb=request.verb,
         name=request.name,
         data=request.data,
-        access_key=given["files.access_key"],
-        secret_key=given["files.secret_key"],
+        access_key=given["files.user" if is_pooled else "files.access_key"],
+        secret_key=given["files.password" if is_pooled else "files.secret_key"],
     )
     return await part.machine.net.ask(part.machine.local_host(), (address, int(port)), asked)

@@ -17,6 +17,9 @@ from hanse.drivers.fake.net import Net
 
 SITES = ("fiction/one", "fable/two", "legend/three")
 METHODS = ("primary", "fence", "follow", "catch_up", "grant", "hold", "close", "standby", "erase", "switch")
+METHODS += ("drain", "hold_pools", "pause", "resume")
+STORES = ("bucket", "transaction-safe", "session")
+CUT_OVER = ("prepare", "hold", "catch_up", "hand_over", "serving", "switch", "release")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class World:
             site.start()
         self.do(self.hub.run())
         files, web, endpoint = (self.random.choice(SITES) for _ in range(3))
-        self.hub.apply(files, web, endpoint)
+        self.hub.apply(STORES[self.seed % 3], files, web, endpoint)
         await self.until(lambda: self.hub.application()[0] == "running", 120)
         self.writing = [self.do(client.run()) for client in self.clients]
 
@@ -124,6 +127,7 @@ def aim(world: World) -> None:
 
     for site in world.sites.values():
         site.journal.on_put = strike
+        site.on_ask = lambda question: strike("ticket") if question in CUT_OVER else None
 
 
 async def soon(world: World, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -138,6 +142,7 @@ async def trouble(world: World, seconds: float) -> None:
     end = world.loop.time() + seconds
     weather.loss_percent = random.choice([0, 0, 5, 20])
     weather.slow_seconds = random.choice([0.002, 0.02, 0.5])
+    weather.late_percent = random.choice([0, 20, 60])
     world.hub.store.kill_percent = random.choice([0, 0.5, 2])
     aim(world)
     while world.loop.time() < end:
@@ -158,6 +163,8 @@ async def trouble(world: World, seconds: float) -> None:
                     site.machine.kill(web)
     for site in world.sites.values():
         site.journal.on_put = lambda _table: None
+        site.on_ask = lambda _question: None
+    weather.late_percent = 0.0
     weather.loss_percent, weather.slow_seconds, world.hub.store.kill_percent = 0.0, 0.002, 0.0
 
 
@@ -189,11 +196,18 @@ async def one_move(world: World, *, faults: bool) -> str:
     return f"{component} {ended.state}" + (f" ({ended.reason})" if ended.reason else "")
 
 
+def held_at(site: SimSite) -> set[str]:
+    """Whose clients are kept waiting."""
+    held = {route.name for route in site.proxy.routes.values() if route.active is None}
+    return held | site.bouncers.paused
+
+
 async def scenario(world: World, *, faults: bool) -> Told:
     """Deploy, some moves, retire; the oracle's last word."""
     await world.begin()
     moves = [await one_move(world, faults=faults) for _ in range(world.random.randint(1, 3))]
     await asyncio.sleep(5.0)
+    await world.until(lambda: not any(held_at(site) for site in world.sites.values()), 70)
     for client in world.clients:
         client.stop()
     await asyncio.gather(*world.writing)
