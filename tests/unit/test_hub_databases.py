@@ -1,4 +1,4 @@
-"""What sites are ordered for a database, its consumers and their endpoints, from the deploy to the way back."""
+"""What sites are ordered for a database, its consumers and endpoints, from the deploy to the way back."""
 
 from pathlib import Path
 
