@@ -4,7 +4,7 @@ An order can be met with a failure or with silence; then the next look obeys, as
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from hanse.model.replica.instruction import Generation
@@ -95,14 +95,10 @@ class StepWorld:
         spec = (
             ContainerSpec(size=Size(), image=MANDATE) if of_web else BucketSpec(size=Size(), bucket="files")
         )
-        route = self.facts.get((self.endpoint, "route/shop/web"))
-        endpoint = EndpointView(
-            self.endpoint,
-            "http",
-            None,
-            route.order if route else None,
-            route.state if route else None,
-            route.told if route else Told(),
+        others = [self.address(site) for site, subject in self.facts if subject == "route/shop/web"]
+        endpoint = replace(
+            self.address(self.endpoint),
+            others=tuple(other for other in others if other.site != self.endpoint),
         )
         return View(
             component=self.component(operation.key),
@@ -118,6 +114,12 @@ class StepWorld:
             },
             reach=self.reach,
         )
+
+    def address(self, site: str) -> EndpointView:
+        route = self.facts.get((site, "route/shop/web"))
+        if route is None:
+            return EndpointView(site, "http")
+        return EndpointView(site, "http", order=route.order, state=route.state, told=route.told)
 
     def component(self, key: ReplicaKey) -> ComponentView:
         replicas = {

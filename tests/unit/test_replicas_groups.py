@@ -49,27 +49,71 @@ def legal(sites, group, reach):
     return all(a == b or (a, b) in reach for a, b in pairs)
 
 
+def legal_orders(group, moves, reach, forbidden):
+    """By brute force: every order of which every prefix reaches everybody and is not forbidden."""
+    good = []
+    for order in permutations(moves):
+        sites, done, fine = dict(group.sites), set(), True
+        for move in order:
+            sites[move.component] = move.target
+            done.add(move.component)
+            fine = fine and legal(sites, group, reach) and frozenset(done) not in forbidden
+        if fine:
+            good.append(order)
+    return good
+
+
+PLACES = st.sampled_from([A, B, C])
+FOUR = st.lists(PLACES, min_size=4, max_size=4)
+SETS = st.sets(st.frozensets(st.sampled_from("wxyz"), min_size=1), max_size=8)
+
+
 @given(
-    st.lists(st.sampled_from([A, B, C]), min_size=4, max_size=4),
-    st.lists(st.sampled_from([A, B, C]), min_size=4, max_size=4),
+    FOUR,
+    FOUR,
     st.sets(st.tuples(st.sampled_from("wxyz"), st.sampled_from("wxyz")).filter(lambda p: p[0] < p[1])),
-    st.sets(st.tuples(st.sampled_from([A, B, C]), st.sampled_from([A, B, C]))),
+    st.sets(st.tuples(PLACES, PLACES)),
+    SETS,
+    st.booleans(),
 )
-def test_an_order_is_found_exactly_when_brute_force_finds_one(before, after, bindings, reach):
+def test_an_order_is_found_exactly_when_brute_force_finds_one(before, after, bindings, reach, no, back):
     group = Group(dict(zip("wxyz", before, strict=True)), sorted(bindings))
     if not legal(group.sites, group, reach):
         return
     moves = [GroupMove(n, s) for n, s in zip("wxyz", after, strict=True)]
-    good = []
-    for order in permutations(moves):
-        sites, fine = dict(group.sites), True
-        for move in order:
-            sites[move.component] = move.target
-            fine = fine and legal(sites, group, reach)
-        if fine:
-            good.append(order)
-    found = order_moves(group, moves, lambda a, b: (a, b) in reach)
+    good = legal_orders(group, moves, reach, no)
+    found = order_moves(
+        group,
+        moves,
+        lambda a, b: (a, b) in reach,
+        breaks=lambda done: ("breaks a rule",) if done in no else (),
+        last_first=back,
+    )
     assert found in good if good else isinstance(found, NoOrder)
+
+
+def test_where_every_order_is_free_going_back_is_the_way_there_reversed():
+    group = Group({"web": A, "files": A, "db": A}, [("web", "files"), ("web", "db")])
+    moves = [GroupMove(name, B) for name in ("web", "db", "files")]
+    there = order_moves(group, moves, everywhere)
+    assert order_moves(group, moves, everywhere, last_first=True) == there[::-1]
+
+
+def test_no_order_says_which_rule_each_first_move_would_break():
+    group = Group({"web": A, "files": A})
+    moves = [GroupMove("files", B), GroupMove("web", B)]
+    rule = ("breaks together-1: files and web stand at one site",)
+    found = order_moves(group, moves, everywhere, breaks=lambda done: rule if len(done) == 1 else ())
+    assert isinstance(found, NoOrder)
+    assert found.proved
+    assert list(found.why) == [f"moving {name} to {B}: {rule[0]}" for name in ("files", "web")]
+
+
+def test_a_rule_that_only_the_last_placement_breaks_names_what_came_before():
+    group = Group({"web": A, "files": A})
+    moves = [GroupMove("files", B), GroupMove("web", B)]
+    found = order_moves(group, moves, everywhere, breaks=lambda d: ("too dear",) if len(d) == 2 else ())
+    assert found.why[0] == f"moving web to {B} after files: too dear"
 
 
 def decide(*states, confirming=False, now=NOW):

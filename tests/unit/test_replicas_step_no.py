@@ -13,11 +13,20 @@ DISK = Failure(code="disk-full", message="fable/two: no room for files; free 2 G
 BUSY = Failure(code="busy", message="try again", temporary=True, retry_after_seconds=1)
 
 Make = Callable[[StepWorld], Operation]
+
+
+def address(world: StepWorld, **how: object) -> Operation:
+    """The endpoint of web goes from three to one."""
+    return world.operation("move", WEB, component_kind="endpoint", source=THREE, target=ONE, **how)
+
+
 WALKS: dict[str, Make] = {
     "move bucket": lambda w: w.operation("move", FILES, target=THREE, way_back_seconds=60),
     "leave bucket": lambda w: w.operation("move", FILES, target=THREE, leave=True, retrieval_seconds=60),
     "move container": lambda w: w.operation("move", WEB, target=ONE, way_back_seconds=60),
     "leave container": lambda w: w.operation("move", WEB, target=ONE, leave=True),
+    "move address": lambda w: address(w, way_back_seconds=60),
+    "leave address": lambda w: address(w, leave=True),
     "standby": lambda w: w.operation("standby", FILES, target=THREE),
     "retire": lambda w: w.operation("retire", WEB, erase_now=True),
 }
@@ -67,7 +76,7 @@ def test_every_step_failed_for_good_is_undone_or_said(walk: str):
             assert DISK.message in ended.reason
 
 
-@pytest.mark.parametrize("walk", ["move bucket", "move container", "standby"])
+@pytest.mark.parametrize("walk", ["move bucket", "move container", "move address", "standby"])
 def test_abort_after_every_step_restores_everything_or_comes_too_late(walk: str):
     for steps in range(30):
         world = running_shop()

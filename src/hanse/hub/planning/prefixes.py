@@ -34,6 +34,7 @@ class Prefixes:
     """Movers whose old place stays bought for a while."""
     _judged: dict[Done, tuple[str, ...]] = field(default_factory=dict)
     _excused: frozenset[str] | None = None
+    _market: Catalogue | None = None
 
     def breaks(self, done: Done) -> tuple[str, ...]:
         """What this prefix breaks, in words; empty if it is legal."""
@@ -91,7 +92,7 @@ class Prefixes:
         self, placements: Sequence[Placement], ways_back: Mapping[str, Sequence[Placement]]
     ) -> tuple[Violation, ...]:
         mandate = _with_ways_back(self.mandate, ways_back)
-        catalogue = self._relevant()
+        catalogue = self._market = self._market or self._relevant()
         placed = {each.component: each for each in placements}
         traffic = traffic_lines(mandate, placed, catalogue)
         plan = Plan(

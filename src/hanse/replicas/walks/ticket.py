@@ -122,7 +122,8 @@ def _issue(case: Case, attempt: int) -> Check:
     source_peer, target_peer = case.view.peers[source_of(case)], case.view.peers[target]
     holding = holding_consumers(case)
     sites_told = {site for each in holding if each.endpoint is not None for site in each.endpoint.sites}
-    routes = tuple(case.view.peers[site] for site in sorted(sites_told.union(route_sites(case))))
+    told = sorted(sites_told.union(route_sites(case)) & case.view.peers.keys())
+    routes = tuple(case.view.peers[site] for site in told)
     name = f"{case.operation.operation}.{attempt}"
     ticket = Ticket(
         ticket=name,
