@@ -1,7 +1,10 @@
 """All that the site's proxy holds: one desired set, computed from the journal alone."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from hanse.agent.parts import Parts
 from hanse.agent.place.addresses import Addresses
@@ -10,10 +13,12 @@ from hanse.agent.replica.memory import Memory, Replica
 from hanse.drivers.contract import GateStream, LocalRoute, RouteUpstream
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
 from hanse.model.replica.spec import Stream, Upstream
-from hanse.ports import Permanent
+from hanse.ports import Permanent, Temporary
 
 _ROUTES = "route"
 _SWITCHED = "switched"
+_Set = tuple[tuple[GateStream, ...], tuple[LocalRoute, ...]]
+_Held = TypeVar("_Held", GateStream, LocalRoute)
 _GATED = (ReplicaRole.PRIMARY, ReplicaRole.FENCED, ReplicaRole.STANDBY)
 
 
@@ -31,7 +36,7 @@ class Network:
         self._closed: set[str] = set()
         self._kept_back: dict[str, tuple[str, float]] = {}
         """Routes that let nothing through: on whose behalf, until when. Never outlives the agent."""
-        self._held: tuple[object, object] | None = None
+        self._held: _Set | None = None
         self._in_proxy: frozenset[str] = frozenset()
         self._lock = asyncio.Lock()
 
@@ -52,8 +57,9 @@ class Network:
 
     async def open(self, key: ReplicaKey) -> None:
         """Let clients in again."""
-        self._closed.discard(f"{key}:clients")
-        await self.hold()
+        name = f"{key}:clients"
+        self._closed.discard(name)
+        await self._at_once(name, lambda: self._parts.router.open(name))
 
     # -- routes -----------------------------------------------------------------------------------
 
@@ -122,8 +128,7 @@ class Network:
         """
         if name in self._in_proxy:
             self._kept_back[name] = (by, self._parts.clock.monotonic() + seconds)
-            await self._parts.router.switch(name, None)
-            self._held = None
+            await self._at_once(name, lambda: self._parts.router.switch(name, None))
             await self._parts.router.drain(name, drain_seconds)
 
     async def let_go(self, name: str, by: str) -> None:
@@ -134,10 +139,22 @@ class Network:
 
     async def _lead(self, name: str, upstream: Upstream | None) -> None:
         """To an upstream that the proxy knows already at once; then whatever else is not as wanted."""
-        known = upstream is not None and self._is_prepared(name, upstream)
-        if upstream is not None and known and name in self._in_proxy and not self._is_kept_back(name):
-            await self._parts.router.switch(name, upstream.stream.peer.site)
-        self._held = None
+        if upstream is None or not self._is_prepared(name, upstream) or self._is_kept_back(name):
+            self._held = None
+            await self.hold()
+        else:
+            await self._at_once(name, lambda: self._parts.router.switch(name, upstream.stream.peer.site))
+
+    async def _at_once(self, name: str, change: Callable[[], Awaitable[None]]) -> None:
+        """Change what needs no new configuration; then `hold`, unless nothing else is to be done."""
+        async with self._lock:
+            before, self._held = self._held, None
+            if name in self._in_proxy:
+                with suppress(Temporary, Permanent):  # `hold` does it, or says why not
+                    await change()
+                    wanted = (self._streams(), self._routes())
+                    if before is not None and _differs_only_in(name, before, wanted):
+                        self._held = wanted
         await self.hold()
 
     # -- the whole set ----------------------------------------------------------------------------
@@ -216,6 +233,22 @@ class Network:
     def _is_prepared(self, name: str, upstream: Upstream) -> bool:
         row = self._parts.journal.get(_ROUTES, name)
         return row is not None and any(one.stream == upstream.stream for one in _upstreams(row))
+
+
+def _differs_only_in(name: str, before: _Set, wanted: _Set) -> bool:
+    """Whether `wanted` is `before` but for a gate's being open, or for where a route leads."""
+    streams = tuple(_like(one, wanted[0]) if one.name == name else one for one in before[0])
+    routes = tuple(_like(one, wanted[1]) if one.name == name else one for one in before[1])
+    return (streams, routes) == wanted
+
+
+def _like(one: _Held, others: tuple[_Held, ...]) -> _Held:
+    found = next((other for other in others if other.name == one.name), one)
+    if isinstance(one, GateStream) and isinstance(found, GateStream):
+        return replace(one, open=found.open)
+    if isinstance(one, LocalRoute) and isinstance(found, LocalRoute):
+        return replace(one, active=found.active)
+    return one
 
 
 def _upstreams(row: dict[str, Any]) -> list[Upstream]:
