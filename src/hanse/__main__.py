@@ -18,7 +18,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("move APP[/COMPONENT]", "Move to another site or provider, away from one, or back."),
             ("abort OPERATION", "Take back an operation that has not passed its point of no return."),
             ("retire APP", "End an application; its data is kept as its file says, or erased."),
-            ("logs APP/COMPONENT", "The last lines that a component wrote."),
+            ("logs APP/COMPONENT", "The last lines that a component wrote; --follow goes on."),
             ("connect APP/COMPONENT", "Reach a bucket or a database from this machine, until Ctrl-C."),
             ("psql APP/DB [-- …]", "Talk to a database with psql."),
         ),

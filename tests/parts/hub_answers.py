@@ -5,11 +5,27 @@ from typing import Any
 
 from hanse.model.document.claim import Relinquishment
 from hanse.model.replica.instruction import Instruction
-from hanse.model.replica.observation import CutOverState, HoldState, ReachState, ReplicaState, RouteState
-from hanse.model.replica.order import HoldOrder, ReachOrder, ReplicaOrder, RouteOrder, Ticket, TicketOrder
+from hanse.model.replica.observation import (
+    CutOverState,
+    HoldState,
+    LogsState,
+    ReachState,
+    ReplicaState,
+    RouteState,
+)
+from hanse.model.replica.order import (
+    HoldOrder,
+    LogsOrder,
+    ReachOrder,
+    ReplicaOrder,
+    RouteOrder,
+    Ticket,
+    TicketOrder,
+)
 from hanse.model.replica.role import ReplicaRole
 from hanse.model.replica.spec import Stream
 from hanse.model.shape import canonical_bytes
+from hanse.trust.sealing import seal_for
 
 Said = tuple[str, Any, Instruction | None]
 
@@ -28,6 +44,10 @@ def _answers(site: Any, instruction: Instruction) -> Iterator[Said]:
             yield subject, ReachState(rtt_ms={peer.site: 1.0 for peer in order.peers}), instruction
         case RouteOrder():
             yield subject, route_state(order), instruction
+        case LogsOrder():
+            words = f"a line of {order.key.component} at {site.name}"
+            sealed = {each.reader: seal_for(words.encode(), each.sealing_key) for each in order.readers}
+            yield subject, LogsState(sealed=sealed), instruction
         case ReplicaOrder():
             yield subject, replica_state(site, order), instruction
         case TicketOrder():

@@ -131,8 +131,20 @@ def test_history_tells_oldest_first_and_leaves_mere_progress_out(shop, hanse):
     assert len(told) == len(every) - len(repeated)
 
 
-def test_logs_say_when_there_are_none(shop, hanse):
-    assert "No site reports a failure" in hanse("logs", "shop/web")
+def test_logs_come_from_the_site_sealed_for_this_command(shop, hanse):
+    site = site_of(hanse, "files")
+    assert hanse("logs", "shop/files") == f"a line of files at {site}\n"
+    found = json.loads(hanse("logs", "shop/files", "--lines", "1", "--json"))
+    assert (found["site"], found["lines"]) == (site, [f"a line of files at {site}"])
+
+
+def test_logs_whose_site_does_not_answer_are_told_as_such(shop, hanse, hub, monkeypatch):
+    monkeypatch.setattr("hanse.cli.verbs.logs.READY_SECONDS", 0.0)
+    hub.playing.clear()
+    try:
+        assert "has not answered yet" in hanse("logs", "shop/web", code=1)
+    finally:
+        hub.playing.set()
 
 
 def test_a_retired_application_is_told_as_ended(hub, hanse, file):
@@ -164,6 +176,8 @@ def test_what_was_not_bought_is_told_once_and_retired_with_words(full, hanse, fi
     out, _ = capsys.readouterr()
     assert out.count("Everything was released, nothing was bought") == 1
     assert "shop was not bought: " in out
+    words = hanse("logs", "shop/web")
+    assert "shop was not bought, so nothing of it runs: alder/one refused" in words
     words = hanse("retire", "shop", "--yes")
     assert "never bought, so nothing of it is left to end" in words
     assert json.loads(hanse("retire", "shop", "--yes", "--json").splitlines()[-1])["operations"] == []

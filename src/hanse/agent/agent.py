@@ -9,6 +9,7 @@ from hanse.agent.capacity import Capacity
 from hanse.agent.cutover.desk import Desk
 from hanse.agent.cutover.papers import Papers
 from hanse.agent.cutover.run import Office
+from hanse.agent.logs import Logs
 from hanse.agent.parts import Parts
 from hanse.agent.place.addresses import Addresses
 from hanse.agent.place.peers import Peers
@@ -80,6 +81,7 @@ class Agent:
             "ticket": self.desk,
             "route": Routes(self.network, self.outbox),
             "reach": Reach(self.parts, self.outbox),
+            "logs": Logs(self.parts, self.memory, self.outbox),
         }
 
     async def recover(self) -> None:

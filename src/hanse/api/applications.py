@@ -15,7 +15,9 @@ from hanse.hub.commands.connections import (
     find_connection,
 )
 from hanse.hub.commands.moves import Aborting, Moves, abort, move
-from hanse.hub.queries.history import History, Logs, find_operation, history_of, logs_of
+from hanse.hub.logs.kept import Logs, logs_of
+from hanse.hub.logs.live import LogsRequest, Reading, end_reading, find_reading, read_live
+from hanse.hub.queries.history import History, find_operation, history_of
 from hanse.hub.queries.status import ApplicationStatus, OperationStatus, all_statuses, status_of
 from hanse.hub.records import MoveRequest
 from hanse.model.shape import Shape
@@ -93,10 +95,31 @@ def retirement(face: TheFace, asked: Asked, app: str, wanted: RetirementRequest)
     return perform(face.hub, asked, lambda hub: retire(hub, app, erase_now=wanted.erase_now), 202)
 
 
-@routes.get("/v1/applications/{app}/components/{component}/logs", response_model=Logs)
+LOGS = "/v1/applications/{app}/components/{component}/logs"
+
+
+@routes.get(LOGS, response_model=Logs)
 def logs(request: Request, face: TheFace, app: str, component: str) -> Response:
     """The last words of a component's failures, as its sites sent them."""
     return show(request, logs_of(face.hub, app, component))
+
+
+@routes.post(LOGS, response_model=Reading, status_code=202)
+def read_logs(face: TheFace, asked: Asked, app: str, component: str, wanted: LogsRequest) -> Response:
+    """Ask the component's site for its last lines, sealed for the reader's key."""
+    return perform(face.hub, asked, lambda hub: read_live(hub, app, component, wanted), 202)
+
+
+@routes.get(LOGS + "/{reading}", response_model=Reading)
+def reading_status(request: Request, face: TheFace, app: str, component: str, reading: str) -> Response:
+    """The lines, once the site has told them."""
+    return show(request, find_reading(face.hub, app, component, reading))
+
+
+@routes.delete(LOGS + "/{reading}", response_model=Reading)
+def stop_reading(face: TheFace, app: str, component: str, reading: str) -> Reading:
+    """The site tells this reader no more."""
+    return end_reading(face.hub, app, component, reading)
 
 
 CONNECTIONS = "/v1/applications/{app}/components/{component}/connections"

@@ -60,6 +60,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "provider-unknown": (422, "No such provider"),
     "query-unreadable": (422, "The condition cannot be read"),
     "quota-full": (507, "No room for more images"),
+    "reading-unknown": (404, "No such reading"),
     "request-malformed": (422, "The request is not as it should be"),
     "same-site": (422, "It is there already"),
     "site-busy": (422, "The site still carries work"),
@@ -73,6 +74,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "token-malformed": (422, "Not a token"),
     "token-unknown": (403, "The token is unknown"),
     "token-used": (403, "The token was used"),
+    "too-many-readers": (422, "Too many read already"),
     "wrong-credential": (401, "The token is wrong"),
     "wrong-site-key": (401, "Not the key of a joined site"),
 }

@@ -19,7 +19,7 @@ ROOMS = {
     "image": "images",
     "status": "running",
     "history": "running",
-    "logs": "running",
+    "logs": "logs",
     "abort": "running",
     "move": "moving",
     "retire": "moving",

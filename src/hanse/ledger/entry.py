@@ -18,6 +18,8 @@ EntryKind = Literal[
     "image-removed",
     "image-stored",
     "instructions-issued",
+    "logs-asked",
+    "logs-ended",
     "move-asked",
     "observations-received",
     "operation-advanced",

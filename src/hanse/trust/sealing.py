@@ -9,7 +9,8 @@ from joserfc.jwk import OKPKey
 from hanse.ports import Permanent
 from hanse.trust.keys import public_sealing_key
 
-SECRET_LIMIT_BYTES = 32 * 1024
+SECRET_LIMIT_BYTES = 48 * 1024
+"""What joserfc opens at most, in base64."""
 _SEALED_LIMIT_CHARS = 2 * SECRET_LIMIT_BYTES
 _ALGORITHMS = ["ECDH-ES", "A256GCM"]
 

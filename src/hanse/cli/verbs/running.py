@@ -1,4 +1,4 @@
-"""`hanse status | history | logs | abort`."""
+"""`hanse status | history | abort`."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -6,11 +6,10 @@ from urllib.parse import quote
 from cyclopts import Parameter
 
 from hanse.cli.finding import open_hub
-from hanse.cli.names import application_name, split_component
+from hanse.cli.names import application_name
 from hanse.cli.show.follow import Board, follow
 from hanse.cli.show.operations import doing, title
 from hanse.cli.show.status import history_lines, status_lines, summary_lines
-from hanse.cli.show.table import moment
 from hanse.cli.speaking import Json, make_app, say, say_json
 from hanse.ports import Permanent
 
@@ -59,31 +58,6 @@ def history(application: str, *, limit: Limit = 200, json: Json = False) -> int:
         say_json(found)
     else:
         say(history_lines(found))
-    return 0
-
-
-@commands.command
-def logs(component: str, *, json: Json = False) -> int:
-    """The last lines that a component wrote, as its sites sent them with a failure.
-
-    Example: `hanse logs clinic/web`
-
-    Parameters
-    ----------
-    component:
-        APP/COMPONENT.
-    """
-    application, name = split_component(component)
-    with open_hub() as client:
-        found = client.get(f"/v1/applications/{application}/components/{name}/logs")
-    if json:
-        say_json(found)
-        return 0
-    for piece in reversed(found["pieces"]):
-        say(f"{moment(piece['at'])} UTC at {piece['site']}: {piece['code']}: {piece['message']}")
-        say(f"  | {line}" for line in piece["text"].splitlines())
-    if found["says"]:
-        say(found["says"])
     return 0
 
 

@@ -102,6 +102,14 @@ class ReachState(Shape):
     unreachable: dict[SiteId, str] = Field(default_factory=dict)
 
 
+class LogsState(Shape):
+    """What a component wrote last, for each reader who was ordered and has not expired."""
+
+    observed: Literal["logs"] = "logs"
+    sealed: dict[str, str] = Field(default_factory=dict)
+    """Reader to JWE over UTF-8 text, at most 48 KiB; empty text where nothing was written."""
+
+
 class StatementState(Shape):
     """What the site offers, at which price, with how much left."""
 
@@ -115,7 +123,9 @@ class Declined(Shape):
     observed: Literal["declined"] = "declined"
 
 
-State = ReplicaState | CutOverState | HoldState | RouteState | ReachState | StatementState | Declined
+State = (
+    ReplicaState | CutOverState | HoldState | RouteState | ReachState | LogsState | StatementState | Declined
+)
 
 
 class Observation(Shape):

@@ -102,12 +102,32 @@ class ReachOrder(Shape):
     peers: tuple[Peer, ...]
 
 
+class LogReader(Shape):
+    """Somebody who reads what a component writes, for a while."""
+
+    reader: str
+    sealing_key: str
+    """X25519 public key, a JWK as JSON text: what the component wrote is sealed to it."""
+    lines: int = Field(ge=1, le=10_000)
+    follows: bool = False
+    """True: told anew whenever there is something new; False: once."""
+    expires_at: Moment
+
+
+class LogsOrder(Shape):
+    """Tell these readers the last lines that a component wrote."""
+
+    order: Literal["logs"] = "logs"
+    key: ReplicaKey
+    readers: tuple[LogReader, ...] = Field(max_length=16)
+
+
 Order = Annotated[
-    HoldOrder | ReplicaOrder | TicketOrder | RouteOrder | ReachOrder, Field(discriminator="order")
+    HoldOrder | ReplicaOrder | TicketOrder | RouteOrder | ReachOrder | LogsOrder, Field(discriminator="order")
 ]
 
 
-def subject_of(order: HoldOrder | ReplicaOrder | TicketOrder | RouteOrder | ReachOrder) -> str:
+def subject_of(order: HoldOrder | ReplicaOrder | TicketOrder | RouteOrder | ReachOrder | LogsOrder) -> str:
     """What an order is about. A newer generation for the same subject replaces the older one."""
     match order:
         case HoldOrder():
@@ -120,3 +140,5 @@ def subject_of(order: HoldOrder | ReplicaOrder | TicketOrder | RouteOrder | Reac
             return f"route/{order.application}/{order.component}"
         case ReachOrder():
             return "reach"
+        case LogsOrder():
+            return f"logs/{order.key}"
