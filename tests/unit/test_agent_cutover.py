@@ -136,11 +136,12 @@ def test_the_answer_to_catch_up_lost_means_resume_and_the_target_learns_it() -> 
     play(scenario)
 
 
+@pytest.mark.parametrize("kind", ["bucket", "postgres"])
 @pytest.mark.parametrize("site", ["a/1", "b/1", "c/1"])
 @pytest.mark.parametrize("kill_at", range(1, 18))
-def test_an_agent_killed_at_any_write_never_makes_two_writers(site: str, kill_at: int) -> None:
+def test_an_agent_killed_at_any_write_never_makes_two_writers(kind: str, site: str, kill_at: int) -> None:
     async def scenario(world: World) -> None:
-        move = Move(world, deadline_seconds=10.0)
+        move = Move(world, deadline_seconds=10.0, kind=kind)
         await move.deploy()
         await move.put("before")
         arm(world, site, kill_at)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from agent_orders import STORE, bucket, grant
+from agent_orders import STORE, Move, bucket, grant
 from agent_world import World, play
 
 from hanse.agent.process.ending import end_parts, placed
@@ -29,6 +29,22 @@ def test_stopped_parts_keep_their_data_and_are_served_again() -> None:
         part = world.machines["a/1"].parts[str(STORE)]
         await world.until(lambda: part.takes_writes)
         assert part.data == {"x": b"12345"}
+
+    play(scenario)
+
+
+def test_poolers_end_too_and_are_there_again_afterwards() -> None:
+    async def scenario(world: World) -> None:
+        move = Move(world, kind="postgres")
+        await move.deploy()
+        parts = world.agents["c/1"].parts
+        await world.kill("c/1")
+        said = [f"{one.what}: {one.done}" for one in await end_parts(parts, erase=False)]
+        assert said[1:] == ["poolers: stopped", "proxy: stopped"]
+        assert not world.bouncers["c/1"].pools
+        world.start("c/1")
+        await world.until(lambda: world.bouncers["c/1"].pools and world.proxies["c/1"].routes)
+        assert (await move.put("after")).served_by == "a/1"
 
     play(scenario)
 

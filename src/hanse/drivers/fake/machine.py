@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from hanse.drivers.contract import Credential
-from hanse.drivers.fake.net import Address, Denied, Lost, Net, Refused, Reply, Request
+from hanse.drivers.fake.net import Address, Denied, Lost, Net, Refused, Reply, Request, Unknown
 from hanse.model.replica.role import ReplicaRole
 
 
@@ -106,7 +106,7 @@ class Part:
                 if request.verb == "put" and credential.access != "write":
                     raise Denied(f"{credential.name} may only read {self.name} at {self.site}")
                 return
-        raise Denied(f"{self.name} at {self.site} does not know this credential")
+        raise Unknown(f"{self.name} at {self.site} does not know this credential")
 
 
 Program = Callable[[Part, Request], Awaitable[Reply]]

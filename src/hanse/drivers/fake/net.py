@@ -21,6 +21,10 @@ class Denied(Exception):  # noqa: N818
     """The request was read and refused: wrong certificate, wrong credential, or no writes here now."""
 
 
+class Unknown(Denied):
+    """The request was refused for its credential alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a client or a follower asks."""

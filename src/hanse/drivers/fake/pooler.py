@@ -4,12 +4,13 @@ from dataclasses import dataclass, field, replace
 
 from hanse.drivers.contract import Capability, Pool
 from hanse.drivers.fake.faults import Faults
-from hanse.drivers.fake.net import Denied, Lost, Net, Refused, Reply, Request
+from hanse.drivers.fake.net import Lost, Net, Refused, Reply, Request, Unknown
 from hanse.ports import Clock, Permanent
 
 WAIT_SECONDS = 120.0
 """How long a client waits in a paused pool."""
 LOOK_SECONDS = 0.02
+LOGIN_RETRY_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -34,11 +35,22 @@ class _Bouncer:
     name: str
 
     async def answer(self, request: Request) -> Reply:
-        """With the own login only; upstream with the other one, once the pool is not paused."""
-        here, running = self.bouncers, self.bouncers.running
-        own = here.pools[self.name].own if self.name in here.pools else {}
+        """With the own login only; upstream with the other one, as often as it is not known there."""
+        own = self.bouncers.pools[self.name].own if self.name in self.bouncers.pools else {}
         if (own.get("user"), own.get("password")) != (request.access_key, request.secret_key):
-            raise Denied(f"{self.name} does not know this login")
+            raise Unknown(f"{self.name} does not know this login")
+        clock = self.bouncers.net.clock
+        until = clock.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                return await self._once(request)
+            except Unknown:
+                if clock.monotonic() > until:
+                    raise
+            await clock.sleep(LOGIN_RETRY_SECONDS)
+
+    async def _once(self, request: Request) -> Reply:
+        here, running = self.bouncers, self.bouncers.running
         pool = await self._unpaused()
         cut = here.cut.get(self.name, 0)
         running[self.name] = running.get(self.name, 0) + 1
