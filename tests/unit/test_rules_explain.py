@@ -27,6 +27,12 @@ def test_the_clinic_is_explained_as_before():
     assert "\n".join(explain_lines(clinic())) + "\n" == (GOLDEN / "clinic.explain.txt").read_text()
 
 
+def test_a_database_is_explained_as_before():
+    read = read_bytes((ROOT / "tests/golden/plans/records.yaml").read_bytes(), "records.yaml")
+    lines = explain_lines(expand(read.application, read.lines, {}))
+    assert "\n".join(lines) + "\n" == (GOLDEN / "records.explain.txt").read_text()
+
+
 def test_the_clinics_mandate_is_the_same_as_before():
     assert explain_json(clinic()) == (GOLDEN / "clinic.mandate.json").read_text()
 
