@@ -1,6 +1,8 @@
 """`hanse psql`, and `hanse connect` to a database: the way in, the secret in a file, the end."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +90,23 @@ def test_psql_gets_address_login_and_the_words_after_two_dashes(records, teller,
     }
     assert words[-2:] == ["mode: 600", f"line: 127.0.0.1:{port}:*:u1:pass\\:word\\\\with everything"]
     assert not Path(file).exists()
+    assert grants(hub) == []
+
+
+def test_what_a_terminal_sends_is_the_clients_to_answer(records, hub, tmp_path):
+    (tmp_path / "psql").write_text("#!/bin/sh\ntrap 'echo caught; exit 4' INT\necho ready\nsleep 60\n")
+    (tmp_path / "psql").chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hanse", "psql", "records/the-db"],
+        env=hub.environment | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == "caught\n"
+    assert process.returncode == 4
     assert grants(hub) == []
 
 
