@@ -4,7 +4,7 @@ UV := .state/tools/bin/uv
 RUN := $(UV) run --frozen
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test check bench fresh sim
+.PHONY: help setup demo examples test check bench fresh sim
 
 help:            ## what there is to type
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
@@ -14,6 +14,9 @@ setup:           ## install what the machine lacks; safe to interrupt and to rep
 
 demo: setup      ## the main job, on real parts: plan, run at three sites, move, retire
 	@$(RUN) hanse demo run
+
+examples: setup  ## applications that nobody here wrote, moved while they are used; one JSON line each
+	@$(RUN) python -m tools.examples $(ONLY)
 
 test: setup      ## all tests, on real parts
 	@$(RUN) pytest -n 2 --dist loadgroup
