@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-OK, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
+OK, REFUSED, USAGE = 0, 1, 2
 
 _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
@@ -58,14 +58,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _dispatch(words)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as failure:
+        return _refuse(failure, words)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except Exception as failure:  # noqa: BLE001 - the last net: a person reads this
-        return _complain(failure)
+        return _refuse(failure, words)
     return code
+
+
+def _refuse(failure: BaseException, words: Sequence[str]) -> int:
+    from hanse.cli.refusal import refuse
+
+    return refuse(failure, words)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -102,25 +108,6 @@ def _help() -> str:
         lines += ["", f"{title}:", *(f"  {name:<26}{what}" for name, what in commands)]
     lines += ["", "`hanse COMMAND --help` explains one, with examples; `--json` answers as JSON."]
     return "\n".join(lines)
-
-
-def _complain(failure: Exception) -> int:
-    from hanse.ports import Permanent, Temporary
-
-    if isinstance(failure, Permanent | Temporary):
-        what = failure.message
-    elif isinstance(failure, OSError):
-        thing = f" ({failure.filename})" if failure.filename else ""
-        what = (
-            f"this machine refused an operation{thing}: {failure.strerror or failure}. Check that, try again."
-        )
-    else:
-        what = (
-            f"this is a mistake in hanse ({type(failure).__name__}: {failure}). "
-            "Run it again with HANSE_TRACEBACK=1 and report what it shows."
-        )
-    print("hanse: " + " ".join(what.split()), file=sys.stderr)
-    return REFUSED
 
 
 if __name__ == "__main__":

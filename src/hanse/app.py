@@ -24,6 +24,7 @@ from cyclopts import Parameter
 from hanse.api.notify import Notifier
 from hanse.api.server import make_api
 from hanse.catalogue.market import MarketRows, merge, read_market, shipped_market
+from hanse.cli.refusal import misuse, refuse
 from hanse.hub.commands.images import tidy_images
 from hanse.hub.context import FileErrors, Hub, Joined, Place
 from hanse.hub.engine import EngineThread
@@ -313,20 +314,14 @@ def run(argv: Sequence[str]) -> int:
     try:
         result = commands(words, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
-        print(f"{error}\nSee `hanse hub --help`.", file=sys.stderr)
-        return 2
+        return misuse(str(error), "hanse hub --help", words)
     except (Permanent, Temporary) as failure:
-        print(_words(failure), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        if failure.code in ("port-taken", "address-unusable"):
+            failure.message = failure.message.replace("--port", "--listen").replace("--host", "--listen")
+        return refuse(failure, words)
+    except KeyboardInterrupt as failure:
+        return refuse(failure, words)
     return result if isinstance(result, int) else 0
-
-
-def _words(failure: Permanent | Temporary) -> str:
-    if failure.code in ("port-taken", "address-unusable"):
-        return failure.message.replace("--port", "--listen").replace("--host", "--listen")
-    return failure.message
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -15,6 +15,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from hanse.agent.process.supervise import EXIT_NOT_AGAIN, take_over
+from hanse.cli.refusal import misuse, refuse
 from hanse.ports import Permanent, Temporary
 
 if TYPE_CHECKING:
@@ -336,19 +337,9 @@ def run(argv: Sequence[str]) -> int:
     try:
         result = app(words, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
-        _complain(f"{error}\nSee `hanse {'doctor' if is_doctor else 'site'} --help`.")
-        return 2
-    except (Permanent, Temporary) as failure:
-        _complain(failure.message)
-        return 1
-    except OSError as error:
-        _complain(
-            f"This machine refused {error.filename or 'an operation'}: {error.strerror or error}."
-            " Check rights and free space, or choose another --dir."
-        )
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        return misuse(str(error), f"hanse {'doctor' if is_doctor else 'site'} --help", words)
+    except (Permanent, Temporary, OSError, KeyboardInterrupt) as failure:
+        return refuse(failure, words)
     return result if isinstance(result, int) else 0
 
 

@@ -94,7 +94,7 @@ def test_a_hub_with_another_key_than_the_token_names_is_not_joined(applicant: Ap
 def test_a_site_file_with_a_mistake_is_told_by_its_place(applicant: Applicant) -> None:
     applicant.offers.write_text(applicant.offers.read_text().replace('country: "IT"', "country: NO"))
     told = applicant.journey.refused(*applicant.join(applicant.invited()))
-    assert told.startswith(f"{applicant.offers}, line 1")
+    assert told.startswith(f"hanse: {applicant.offers}, line 1")
     assert 'Write "NO" in quotes' in told
     assert applicant.is_untouched()
 

@@ -1,10 +1,9 @@
 """Reading what a person names: application files, and the mistakes in them."""
 
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hanse.cli.refusal import Mistakes
 from hanse.ports import Permanent
 from hanse.wire.problem import ApiProblem
 
@@ -40,20 +39,15 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-        raise told([f"{path}:{line}:{column}: a byte that is not UTF-8; allowed: text in UTF-8"]) from error
-
-
-def told(lines: Iterable[str]) -> Permanent:
-    """Every line on the standard error; the failure that ends the command without another word."""
-    print("\n".join(lines), file=sys.stderr, flush=True)
-    return Permanent("told", "the file has mistakes")
+        what = f"{path}:{line}:{column}: a byte that is not UTF-8; allowed: text in UTF-8"
+        raise Mistakes("file-unreadable", [what]) from error
 
 
 def mistakes_of(problem: ApiProblem, path: Path) -> Permanent:
     """The problem itself, or, where it names places in a file, one line a place."""
     if not problem.errors or not any("what" in error for error in problem.errors):
         return problem
-    return told(_line(error, path) for error in problem.errors)
+    return Mistakes(problem.code, [_line(error, path) for error in problem.errors])
 
 
 def _line(error: dict[str, Any], path: Path) -> str:

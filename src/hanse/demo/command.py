@@ -3,13 +3,13 @@
 import contextlib
 import json as jsonlib
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from hanse.cli.refusal import Mistakes, misuse, refuse
 from hanse.demo.network import SceneryError
 from hanse.demo.stage import CommandError, Stage
 from hanse.demo.story import Story, good, verdict_line
@@ -73,15 +73,24 @@ def up(*, json: bool = False) -> int:
 
 
 @app.command
-def down() -> int:
+def down(*, json: bool = False) -> int:
     """Take down every demo on this machine that no running command owns.
 
     Example: hanse demo down
+
+    Parameters
+    ----------
+    json: print one JSON line with the directories that were taken down.
     """
+    struck = []
     for stage in Stage.all():
         if stage.abandoned:
             stage.strike()
-            _say(f"taken down: {stage.directory}")
+            struck.append(str(stage.directory))
+            if not json:
+                _say(f"taken down: {stage.directory}")
+    if json:
+        print(jsonlib.dumps({"taken_down": struck}))
     return 0
 
 
@@ -124,8 +133,6 @@ def main(argv: list[str]) -> int:
     try:
         return int(app(argv, exit_on_error=False, print_error=False) or 0)
     except CycloptsError as error:
-        print(f"hanse demo: {' '.join(str(error).split())} See `hanse demo --help`.", file=sys.stderr)
-        return 2
+        return misuse(str(error), "hanse demo --help", argv)
     except (SceneryError, CommandError) as error:
-        print(f"hanse demo: {error}", file=sys.stderr)
-        return 1
+        return refuse(Mistakes("demo-failed", [f"hanse demo: {error}"]), argv)

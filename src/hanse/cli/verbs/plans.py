@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hanse.cli.files import APPLICATION_MAX_BYTES, mistakes_of, read_file, read_text, told
+from hanse.cli.files import APPLICATION_MAX_BYTES, mistakes_of, read_file, read_text
 from hanse.cli.finding import open_hub
+from hanse.cli.refusal import Mistakes
 from hanse.cli.show.follow import Board, follow, verdict
 from hanse.cli.show.plan import plan_lines
 from hanse.cli.show.status import status_lines
@@ -130,10 +131,10 @@ def _understood(file: Path) -> "Mandate":
 
     read = read_bytes(read_file(file, APPLICATION_MAX_BYTES, "an application file"), str(file))
     if isinstance(read, Unreadable):
-        raise told(read.words())
+        raise Mistakes("file-unreadable", list(read.words()))
     mandate = expand(read.application, read.lines, _places(read.application))
     if isinstance(mandate, Unreadable):
-        raise told(mandate.model_copy(update={"place": str(file)}).words())
+        raise Mistakes("file-unreadable", list(mandate.model_copy(update={"place": str(file)}).words()))
     return mandate
 
 

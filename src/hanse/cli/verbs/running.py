@@ -85,6 +85,6 @@ def abort(operation: str, *, json: Json = False) -> int:
         found = client.get(path)
     if json:
         say_json(found)
-        return 0
-    say(f"{title(found)}: {doing(found)}")
+    else:
+        say(f"{title(found)}: {doing(found)}")
     return 0 if found["state"] == "aborted" else 1
