@@ -268,6 +268,7 @@ def _drivers(
     from hanse.drivers.container.driver import ContainerDriver
     from hanse.drivers.container.network import ContainerNetwork
     from hanse.drivers.endpoint.router import HaproxyRouter
+    from hanse.drivers.postgres.driver import PostgresDriver
 
     network = ContainerNetwork(directory / "networks")
     artifacts = None if loaded is None else loaded.hub_client
@@ -276,6 +277,7 @@ def _drivers(
     return [
         ContainerDriver(site, directory / "container", network, artifacts),  # type: ignore[arg-type]
         BucketDriver(site, directory / "bucket", address, PortBlock(*ports)),
+        PostgresDriver(site, directory / "postgres", address, range(ports[0], ports[0] + ports[1])),
     ], HaproxyRouter(site, directory / "endpoint", *own, address=listen)
 
 

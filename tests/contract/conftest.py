@@ -14,6 +14,8 @@ A kind plugs in with one file `kind_NAME.py` in this folder that defines `KIND`,
 
 and, unless `stateless`,
 
+- `positions_are_digests: bool`: a position is a digest of the content, and passes count objects; else it is
+  a place in a log
 - `async write(driver, key, clients, credential, name: str, data: bytes)`: as a client; raises if refused
 - `async read(driver, key, clients, credential, name: str) -> bytes`: likewise; raises if it is not there
 - `source(driver, key, credential)`: async context manager; the `Source` by which another driver follows

@@ -23,6 +23,7 @@ class BucketKind:
     name = "bucket"
     real = True
     stateless = False
+    positions_are_digests = True
 
     def spec(self) -> BucketSpec:
         return BucketSpec(size=Size(), bucket=BUCKET)

@@ -32,6 +32,7 @@ class FakeKind:
     name = "fake"
     real = False
     stateless = False
+    positions_are_digests = True
 
     def __init__(self) -> None:
         self._machines: dict[str, Machine] = {}

@@ -80,8 +80,12 @@ async def test_a_follower_holds_what_the_source_held(source_bench, target_bench,
     _, _, follower = await _serving(source_bench, key)
     await target_bench.standby(key)
     first = await _follow(source_bench, target_bench, key, follower)
-    assert first.objects_moved == 2
+    assert first.bytes_moved >= len(b"first") + 256 * 64
     second = await _follow(source_bench, target_bench, key, follower)
+    assert second.bytes_total >= len(b"first") + 256 * 64
+    if not source_bench.kind.positions_are_digests:
+        return
+    assert first.objects_moved == 2
     assert (second.objects_moved, second.bytes_moved) == (0, 0)
     assert (second.objects_total, second.bytes_total) == (2, len(b"first") + 256 * 64)
     assert second.position == first.position
@@ -115,8 +119,14 @@ async def test_what_the_source_deleted_is_gone_at_the_follower(source_bench, tar
     await target_bench.driver.fence(key)
     await target_bench.standby(key)
     passed = await _follow(source_bench, target_bench, key, follower)
-    assert passed.objects_total == 2
-    assert passed.position == await source_bench.driver.fence(key)
+    position = await source_bench.driver.fence(key)
+    if source_bench.kind.positions_are_digests:
+        assert (passed.objects_total, passed.position) == (2, position)
+    await _catch_up(source_bench, target_bench, key, follower, position)
+    taken = await target_bench.primary(key)
+    await target_bench.driver.grant(key, (stray,))
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        await target_bench.kind.read(target_bench.driver, key, taken.clients, stray, "stray.txt")
 
 
 async def test_a_wrong_position_is_not_taken_for_the_right_one(source_bench, target_bench, key):
@@ -135,7 +145,7 @@ async def test_followers_read_from_a_fenced_source(source_bench, target_bench, k
     assert await source_bench.driver.serve_followers(key) == await source_bench.driver.serve_followers(key)
     assert served.followers is not None
     await target_bench.standby(key)
-    assert (await _follow(source_bench, target_bench, key, follower)).objects_total == 2
+    assert (await _follow(source_bench, target_bench, key, follower)).objects_total >= 2
     assert (await source_bench.driver.look(key)).role is ReplicaRole.FENCED
 
 

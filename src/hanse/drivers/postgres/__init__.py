@@ -1,0 +1,1 @@
+"""Databases: a PostgreSQL cluster of its own for each replica, followed by streaming."""

@@ -1,0 +1,1 @@
+"""The first copy of a cluster, taken over SQL, so that a cut one is resumed."""

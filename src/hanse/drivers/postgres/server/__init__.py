@@ -1,0 +1,1 @@
+"""The server of one replica: its program, settings, files and processes."""
