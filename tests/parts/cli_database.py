@@ -5,7 +5,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,25 +50,29 @@ def _let_in(site: PlayedSite, instruction: Instruction, port: int, fields: dict[
 @contextmanager
 def _listening(context: ssl.SSLContext) -> Iterator[int]:
     """A TLS port that answers nothing, in a thread of its own."""
-    loop, up, found = asyncio.new_event_loop(), threading.Event(), [0]
+    up, found, stop = threading.Event(), [0], asyncio.Event()
 
     async def listen() -> None:
+        loops.append(asyncio.get_running_loop())
         async with await asyncio.start_server(_silent, "127.0.0.1", 0, ssl=context) as server:
             found[0] = server.sockets[0].getsockname()[1]
             up.set()
             await stop.wait()
 
-    async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.transport.abort()
-
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(listen()))
+    loops: list[asyncio.AbstractEventLoop] = []
+    thread = threading.Thread(target=lambda: asyncio.run(listen()))
     thread.start()
     assert up.wait(20)
     try:
         yield found[0]
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        loops[0].call_soon_threadsafe(stop.set)
         thread.join(20)
-        loop.close()
+
+
+async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        with suppress(OSError):
+            await reader.read()
+    finally:
+        writer.transport.abort()

@@ -86,10 +86,10 @@ def _talk(way: Way, command: Sequence[str]) -> int:
         async with way.local_port().opened(0) as (address, port):
             way.on_renewed = lambda: _renew(way, address, port)
             environment = environment_of(facts_of(way, address, port), os.environ)
-            client = await asyncio.create_subprocess_exec(*command, env=environment)
             loop = asyncio.get_running_loop()
             for shared in (signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(shared, lambda: None)  # the terminal sends them to the client too
+            client = await asyncio.create_subprocess_exec(*command, env=environment)
             loop.add_signal_handler(signal.SIGTERM, client.terminate)
             return await client.wait()
 
