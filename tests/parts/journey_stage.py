@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from journey_clinic import application_file, pack_rclone
+
 from hanse.__main__ import main
-from hanse.demo.scenery import COMPANIES, application_file, pack_rclone
+from hanse.demo.scenery import COMPANIES
 from hanse.demo.stage import Stage
 
 BASILISCO, LINDWORM, TARASQUE = (company.site_id for company in COMPANIES)

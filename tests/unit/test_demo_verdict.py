@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from hanse.demo.story import good, verdict_line
-from hanse.demo.verdict import expected_objects, lines_of, seen, wrong_reads
+from hanse.demo.verdict import Scene, expected, good, lines_of, seen, table, verdict_line, wrong_reads
 
 GOOD = {
     "writes_acknowledged": 5,
     "writes_lost": 0,
     "client_errors": 0,
     "gap_ms_max": 900,
-    "source_served_after_cut": None,
+    "source_served_after_cut": True,
     "move_finished_after_hub_kill": True,
     "objects_different": 0,
 }
@@ -38,7 +37,7 @@ def test_only_the_span_that_was_asked_for_counts():
 
 def test_what_was_not_acknowledged_is_not_expected():
     lines = [request(1.0, name="kept"), request(2.0, status=503, name="refused")]
-    assert expected_objects({"loaded": "y"}, lines) == {"loaded": "y", "kept": "x"}
+    assert expected(lines) == {"kept": "x"}
 
 
 def test_a_read_with_other_bytes_counts_as_wrong():
@@ -63,6 +62,7 @@ def test_a_log_that_is_not_there_yet_is_empty(tmp_path: Path):
         ("client_errors", 1),
         ("objects_different", 1),
         ("writes_acknowledged", 0),
+        ("source_served_after_cut", False),
         ("move_finished_after_hub_kill", False),
         ("move_finished_after_hub_kill", None),
     ],
@@ -74,3 +74,11 @@ def test_anything_but_a_clean_run_is_not_good(key: str, value: object):
 
 def test_the_last_line_is_one_json_document_with_the_total_first():
     assert json.loads(verdict_line(12.345, GOOD)) == {"seconds_total": 12.3} | GOOD
+
+
+def test_the_table_tells_each_kind_of_client_apart():
+    quick, slow = seen([request(1.0), request(1.1)]), seen([request(1.0), request(3.0, status=503)])
+    told = table([Scene("a move", 2.5, {"record": quick, "write": slow, "read": quick})])
+    assert "Kinto writes" in told
+    line = next(line for line in told.splitlines() if line.startswith("a move"))
+    assert line.split()[2:] == ["2.5", "s", "2", "0", "100", "1", "1", "0", "2", "0", "100"]

@@ -12,7 +12,8 @@ from cyclopts import App, CycloptsError
 from hanse.cli.refusal import Mistakes, misuse, refuse
 from hanse.demo.network import SceneryError
 from hanse.demo.stage import CommandError, Stage
-from hanse.demo.story import Story, good, verdict_line
+from hanse.demo.story import Story
+from hanse.demo.verdict import good, table, verdict_line
 
 app = App(name="hanse demo", help=__doc__, version_flags=[], result_action="return_value")
 
@@ -36,7 +37,7 @@ def run(*, json: bool = False) -> int:
         story.place()
         story.move()
         verdict = story.end()
-        say(story.table())
+        say(table(story.scenes))
     print(verdict_line(time.monotonic() - began, verdict))
     return 0 if good(verdict) else 1
 
@@ -64,10 +65,11 @@ def up(*, json: bool = False) -> int:
     config = story.stage.environment["HANSE_CONFIG"]
     if json:
         directory = str(story.stage.directory)
-        print(jsonlib.dumps({"directory": directory, "config": config, "url": story.url}))
+        urls = story.urls
+        print(jsonlib.dumps({"directory": directory, "config": config, "urls": urls}))
         return 0
     say(f"It runs. Its files: {story.stage.directory}. To command it:\n  export HANSE_CONFIG={config}")
-    say(f"  curl {story.url}/")
+    say(f"  curl {story.urls['images']}/\n  curl {story.urls['records']}/v1/")
     say("  hanse status clinic\n  hanse move clinic/images --to tarasque/arles\nTo end it: hanse demo down")
     return 0
 

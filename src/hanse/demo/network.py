@@ -95,6 +95,19 @@ class Network:
         run(*accept, "-j", "REJECT")
         run(*self.inside(index), "iptables", "-w", "-P", "FORWARD", "DROP")
 
+    def cut(self, one: int, other: int) -> None:
+        """Nothing passes between two sites any more, in either direction, without a word."""
+        self._between("-I", one, other)
+
+    def mend(self, one: int, other: int) -> None:
+        """Take a cut back."""
+        self._between("-D", one, other)
+
+    def _between(self, verb: str, one: int, other: int) -> None:
+        inside, far = self.inside(one), self.address(other)
+        run(*inside, "iptables", "-w", verb, "INPUT", "-s", far, "-j", "DROP")
+        run(*inside, "iptables", "-w", verb, "OUTPUT", "-d", far, "-j", "DROP")
+
     def remove(self, sites: int) -> None:
         """Take all of it away; what is not there is no error."""
         for index in range(1, sites + 1):

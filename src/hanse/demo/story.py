@@ -1,33 +1,25 @@
 """The main job, scene by scene. Everything is done through the `hanse` command."""
 
 import hashlib
-import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from hanse.demo.clients import Client
+from hanse.demo.clients import Client, open_ward
+from hanse.demo.images import Example
 from hanse.demo.network import SceneryError
-from hanse.demo.scenery import COMPANIES, application_file, pack_rclone, sample_images
+from hanse.demo.scenery import COMPANIES, sample_images
 from hanse.demo.stage import CommandError, Stage
-from hanse.demo.verdict import Seen, expected_objects, lines_of, seen, wrong_reads
-from hanse.demo.watch import Watch, fetch_different
+from hanse.demo.verdict import Scene, expected, lines_of, seen, wrong_reads
+from hanse.demo.watch import KINDS, Watch, count_different
 
 BASILISCO, LINDWORM, TARASQUE = (company.site_id for company in COMPANIES)
 WRITES_BETWEEN_SCENES = 20
-
-
-@dataclass
-class Scene:
-    """What a scene did and what the two clients saw of it."""
-
-    title: str
-    seconds: float
-    writer: Seen
-    reader: Seen
+ASKED = {"images": "images-web", "records": "records-web"}
+"""What clients want, and the component that they ask for it."""
 
 
 @dataclass
@@ -37,6 +29,7 @@ class Story:
     stage: Stage
     say: Callable[[str], None]
     scenes: list[Scene] = field(default_factory=list)
+    source_served_after_cut: bool | None = None
     move_finished_after_hub_kill: bool | None = None
     watch: Watch | None = None
 
@@ -48,33 +41,42 @@ class Story:
         self.stage.join_sites()
 
     def place(self) -> None:
-        """Push the image, plan on the market, apply, load the files."""
-        image = self.stage.hanse_json("image", "push", str(pack_rclone(self.stage.directory)))["digest"]
+        """Push the images, plan on the market, apply, load the files."""
+        clinic = Example("clinic")
+        pushed = {
+            name: str(self.stage.hanse_json("image", "push", str(file))["digest"])
+            for name, file in clinic.images(self.say).items()
+        }
         file = self.stage.directory / "clinic.yaml"
-        file.write_text(application_file(image), encoding="utf-8")
+        file.write_text(clinic.application(pushed), encoding="utf-8")
         self.say(self.stage.hanse("plan", str(file)).rstrip())
         self.stage.hanse("apply", str(file), "--yes")
         self.say(self.stage.hanse("status", "clinic").rstrip())
-        self.watch = Watch(self.stage.directory, self.url, self._load())
+        self.watch = Watch(self.stage.directory, self.urls, self._load(self.urls))
 
     @property
-    def url(self) -> str:
-        """Where clients reach the application, now and after every move."""
-        endpoint = self.stage.hanse_json("status", "clinic")["endpoints"][0]
-        return f"http://{endpoint['address']}:{endpoint['port']}"
+    def urls(self) -> dict[str, str]:
+        """Where clients reach the images and the records, now and after every move."""
+        endpoints = self._status()["endpoints"]
+        found = {each["component"]: f"http://{each['address']}:{each['port']}" for each in endpoints}
+        return {what: found[component] for what, component in ASKED.items()}
 
-    def _load(self) -> dict[str, str]:
-        """Store the sample images through the endpoint."""
-        client, loaded = Client(self.url), {}
+    def _load(self, urls: dict[str, str]) -> dict[str, str]:
+        """Store the sample images, and make the place for records, through the endpoints."""
+        client, loaded = Client(urls["images"]), {}
         for path in sample_images():
             content = path.read_bytes()
-            status, _ = client.request("PUT", path.name, content)
-            if status not in (200, 201, 204):
-                raise SceneryError(
-                    f"loading {path.name} through the endpoint was answered with HTTP {status}"
-                )
+            answer = client.request("PUT", path.name, content)
+            if not answer.acknowledged:
+                words = f"loading {path.name} through the endpoint was answered with HTTP {answer.status}"
+                raise SceneryError(words)
             loaded[path.name] = hashlib.sha256(content).hexdigest()
-        self.say(f"Loaded {len(loaded)} DICOM sample images through the endpoint.")
+        answer = open_ward(urls["records"])
+        if not answer.acknowledged:
+            raise SceneryError(
+                f"Kinto refused a collection with HTTP {answer.status}: {answer.content!r:.300}"
+            )
+        self.say(f"Loaded {len(loaded)} DICOM sample images and opened a ward, through the endpoints.")
         return loaded
 
     def move(self) -> None:
@@ -82,10 +84,12 @@ class Story:
         watch = self._watch()
         watch.begin()
         if not watch.wait_for_writes(0, WRITES_BETWEEN_SCENES):
-            raise SceneryError("the writer got no acknowledgement for a minute before anything was moved")
-        self._scene("the bucket moves", lambda: self._move("clinic/images", "--to", TARASQUE))
-        self._scene("the web component moves", lambda: self._move("clinic/web", "--to", BASILISCO))
+            raise SceneryError("the writers got no acknowledgement for a minute before anything was moved")
+        self._scene("the database moves", lambda: self._move("clinic/records", "--to", BASILISCO))
+        self._scene("a link is cut in a move", self._cut_link_in_a_move)
         self._scene("the hub is killed in a move", self._kill_hub_in_a_move)
+        self._scene("all goes to one provider", lambda: self._move("clinic", "--to", "tarasque"))
+        self._scene("all comes back", lambda: self._move("clinic", "--back"))
         self._scene("all leaves one provider", lambda: self._move("clinic", "--away-from", "basilisco"))
 
     def _watch(self) -> Watch:
@@ -101,37 +105,56 @@ class Story:
         act()
         ended = time.monotonic()
         watch.wait_for_writes(ended, WRITES_BETWEEN_SCENES)
-        writer, reader = watch.during(began)
-        self.scenes.append(Scene(title, ended - began, writer, reader))
-        self.say(f"{title}: {ended - began:.1f} s, longest gap for the writer {writer.gap_ms} ms")
+        scene = Scene(title, ended - began, watch.during(began))
+        self.scenes.append(scene)
+        gaps = ", ".join(f"{kind} {found.gap_ms} ms" for kind, found in scene.clients.items())
+        self.say(f"{title}: {scene.seconds:.1f} s, longest gaps: {gaps}")
+
+    def _cut_link_in_a_move(self) -> None:
+        """The bucket is being copied when source and target lose each other; the source serves on."""
+        source, target = _number(BASILISCO), _number(TARASQUE)
+        moving = self._start_move("clinic/images", "--to", TARASQUE)
+        self._wait_for(moving, ("following", "copies"))
+        self.stage.network.cut(source, target)
+        try:
+            cut = time.monotonic()
+            self.source_served_after_cut = self._watch().wait_for_writes(cut, WRITES_BETWEEN_SCENES)
+            moved = self._site_of("images") != BASILISCO
+        finally:
+            self.stage.network.mend(source, target)
+        self._finish(moving)
+        self.source_served_after_cut = self.source_served_after_cut and not moved
 
     def _kill_hub_in_a_move(self) -> None:
         """Kill -9 once the ticket is out; the sites finish alone; then the hub comes back and agrees."""
-        moving = self._start_move()
-        self._wait_for_ticket(moving)
+        moving = self._start_move("clinic/images", "--back")
+        self._wait_for(moving, ("cut-over",))
         self.stage.kill_hub()
         killed = time.monotonic()
         moving.wait(timeout=60)
         served = self._watch().wait_for_writes(killed, WRITES_BETWEEN_SCENES)
         self.stage.start_hub()
         self.stage.wait_until("the move to be recorded", self._no_operation_open, 60)
-        primary = self._site_of("images")
-        self.move_finished_after_hub_kill = served and primary == LINDWORM
+        self.move_finished_after_hub_kill = served and self._site_of("images") == BASILISCO
 
-    def _start_move(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "hanse", "move", "clinic/images", "--to", LINDWORM, "--yes"]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, env=self.stage.environment, stdout=pipe, stderr=subprocess.STDOUT, text=True
-        )
+    def _start_move(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "hanse", "move", *arguments, "--yes"]
+        pipe, both = subprocess.PIPE, subprocess.STDOUT
+        return subprocess.Popen(command, env=self.stage.environment, stdout=pipe, stderr=both, text=True)
 
-    def _wait_for_ticket(self, moving: subprocess.Popen[str]) -> None:
+    def _wait_for(self, moving: subprocess.Popen[str], phases: tuple[str, ...]) -> None:
+        """Until the move tells one of these phases. Raises CommandError if it ends before."""
         lines: list[str] = []
         for line in moving.stdout or ():
             lines.append(line)
-            if "cut-over" in line:
+            if any(phase in line for phase in phases):
                 return
-        raise CommandError("the move ended before its cut-over began:\n" + "".join(lines))
+        raise CommandError(f"the move ended without being in {' or '.join(phases)}:\n{''.join(lines)}")
+
+    def _finish(self, moving: subprocess.Popen[str]) -> None:
+        rest, _ = moving.communicate(timeout=180)
+        if moving.returncode:
+            raise CommandError(f"the move did not end well:\n{rest}")
 
     def _status(self) -> Any:
         return self.stage.hanse_json("status", "clinic")
@@ -148,55 +171,30 @@ class Story:
         return str(next(c["site"] for c in components if c["component"] == component))
 
     def end(self) -> dict[str, Any]:
-        """Stop the clients, compare every object, retire; the verdict from the clients' logs."""
+        """Stop the clients, compare all that was acknowledged, retire; the verdict from the clients' logs."""
         watch = self._watch()
         watch.finish()
-        writer, reader = lines_of(watch.log("write")), lines_of(watch.log("read"))
-        expected = expected_objects(watch.loaded, writer)
-        absent, different = fetch_different(watch.url, expected)
-        self.say(f"Fetched all {len(expected)} acknowledged objects: {absent} absent, {different} different.")
+        logs = {kind: lines_of(watch.log(kind)) for kind in KINDS}
+        images, records = watch.loaded | expected(logs["write"]), expected(logs["record"])
+        absent, different = count_different((watch.urls["images"], images), (watch.urls["records"], records))
+        self.say(
+            f"Fetched all {len(images)} acknowledged objects and {len(records)} records: "
+            f"{absent} absent, {different} different."
+        )
         self.stage.hanse("retire", "clinic", "--erase-now", "--yes")
         self.say(self.stage.hanse("history", "clinic").rstrip())
+        found = [seen(lines) for lines in logs.values()]
         return {
-            "writes_acknowledged": len(expected) - len(watch.loaded),
+            "writes_acknowledged": len(images) + len(records) - len(watch.loaded),
             "writes_lost": absent,
-            "client_errors": seen(writer).errors + seen(reader).errors,
-            "gap_ms_max": max(seen(writer).gap_ms, seen(reader).gap_ms),
-            "source_served_after_cut": None,
+            "client_errors": sum(each.errors for each in found),
+            "gap_ms_max": max(each.gap_ms for each in found),
+            "source_served_after_cut": self.source_served_after_cut,
             "move_finished_after_hub_kill": self.move_finished_after_hub_kill,
-            "objects_different": different + wrong_reads(watch.loaded, reader),
+            "objects_different": different + wrong_reads(watch.loaded, logs["read"]),
         }
 
-    def table(self) -> str:
-        """What clients saw, scene by scene; what is real and what is simulated."""
-        rows = [
-            f"{'scene':30}{'took':>8}{'writes':>8}{'reads':>7}{'errors':>8}{'write gap':>11}{'read gap':>10}"
-        ]
-        for scene in self.scenes:
-            errors = scene.writer.errors + scene.reader.errors
-            rows.append(
-                f"{scene.title:30}{scene.seconds:>6.1f} s{scene.writer.requests:>8}{scene.reader.requests:>7}"
-                f"{errors:>8}{scene.writer.gap_ms:>8} ms{scene.reader.gap_ms:>7} ms"
-            )
-        rows += [
-            "real: rclone's WebDAV server, SeaweedFS, podman, haproxy, TLS, the images, the listed prices",
-            "simulated: the three companies, their prices, the distance between them (one machine)",
-            "mandate: not signed · data at rest: not encrypted",
-        ]
-        return "\n".join(rows)
 
-
-def verdict_line(seconds_total: float, verdict: dict[str, Any]) -> str:
-    """The one JSON line at the end."""
-    return json.dumps({"seconds_total": round(seconds_total, 1)} | verdict)
-
-
-def good(verdict: dict[str, Any]) -> bool:
-    """Nothing lost, nothing different, nobody saw an error, and the move finished without the hub."""
-    zeros = all(verdict[key] == 0 for key in ("writes_lost", "client_errors", "objects_different"))
-    return zeros and bool(verdict["writes_acknowledged"]) and verdict["move_finished_after_hub_kill"] is True
-
-
-def scene_records(story: Story) -> list[dict[str, Any]]:
-    """The scenes as JSON documents."""
-    return [asdict(scene) for scene in story.scenes]
+def _number(site: str) -> int:
+    """A site's number on the stage, from 1."""
+    return [company.site_id for company in COMPANIES].index(site) + 1
