@@ -214,7 +214,12 @@ def test_killed_after_every_commit_the_hub_finishes_what_was_begun(tmp_path: Pat
     deaths += die_while_playing(world, store)
     files = next(each for each in world.status()["components"] if each["component"] == "files")
     assert (files["site"], files["epoch"]) == ("birch/one", 2)
-    assert deaths > 40
+    world.ask("POST", "/v1/applications/shop/moves", {"to": "cedar"})
+    deaths += die_while_playing(world, store)
+    assert {each["site"] for each in world.status()["components"]} == {"cedar/one"}
+    endpoint = world.status()["endpoints"][0]
+    assert [endpoint["site"], endpoint["old_addresses"][0]["site"]] == ["cedar/one", "birch/one"]
+    assert deaths > 100
     store.store.close()
 
 
