@@ -94,7 +94,8 @@ def test_psql_gets_address_login_and_the_words_after_two_dashes(records, teller,
 
 
 def test_what_a_terminal_sends_is_the_clients_to_answer(records, hub, tmp_path):
-    (tmp_path / "psql").write_text("#!/bin/sh\ntrap 'echo caught; exit 4' INT\necho ready\nwhile :; do sleep 0.05; done\n")
+    script = "trap 'echo caught; exit 4' INT\necho ready\nwhile :; do sleep 0.05; done\n"
+    (tmp_path / "psql").write_text("#!/bin/sh\n" + script)
     (tmp_path / "psql").chmod(0o755)
     process = subprocess.Popen(
         [sys.executable, "-m", "hanse", "psql", "records/the-db"],
