@@ -216,7 +216,7 @@ def announce(setting: Setting, url: str, thumbprint: str, *, as_json: bool) -> N
             f"{config} names another hub and was left alone. For this one set HANSE_HUB={url} "
             f"HANSE_TOKEN_FILE={setting.token_file} HANSE_HUB_CA={setting.authority_file}"
         )
-    print("Next: `hanse invite PROVIDER/SITE`, then `hanse site join TOKEN` at the site. Ctrl-C ends it.")
+    print("Next: `hanse invite PROVIDER/SITE`, then `hanse site join -` at the site. Ctrl-C ends it.")
     sys.stdout.flush()
 
 

@@ -33,7 +33,7 @@ commands = cyclopts.App(
     name="hanse site",
     help="""Run one site of a provider: take orders from the hub, run components, keep the last word.
 
-Examples: `hanse site join TOKEN --dir /srv/site --offers offers.yaml`, then `hanse site run --dir /srv/site`
+Examples: `hanse site join - --dir /srv/site --offers offers.yaml`, then `hanse site run --dir /srv/site`
 """,
     version_flags=[],
     result_action="return_value",
@@ -50,13 +50,13 @@ def join_command(
 ) -> int:
     """Join a hub. The site makes its own key; the hub never sees it.
 
-    Example: `hanse site join hanse1.WyJodHRw… --dir /srv/site --offers offers.yaml`
+    Example: `hanse site join - --dir /srv/site --offers offers.yaml < token.txt`
 
     Parameters
     ----------
     token:
         One word from the hub's operator (`hanse invite PROVIDER/SITE`); good once, for one site.
-        `-`: read it from the standard input, where other users of this machine cannot see it.
+        `-`: asked for, or read from the standard input, where other users of this machine cannot see it.
     dir:
         Where this site keeps its things. Default: $HANSE_SITE_DIR or ./.hanse/site
     offers:
@@ -70,7 +70,7 @@ def join_command(
     from hanse.agent.place.join import join
 
     home = _home(dir)
-    word = sys.stdin.readline(_TOKEN_MAX_CHARS).strip() if token == "-" else token  # noqa: S105
+    word = _token_asked() if token == "-" else token  # noqa: S105
     facts = asyncio.run(join(home, word, offers, datetime.now(UTC)))
     said = {
         "site": facts.site,
@@ -84,6 +84,15 @@ def join_command(
     )
     _say(words, said, as_json=json)
     return 0
+
+
+def _token_asked() -> str:
+    """From the person at the terminal, without showing it, or from whatever the standard input is."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline(_TOKEN_MAX_CHARS).strip()
+    from getpass import getpass
+
+    return getpass("The token of `hanse invite`: ").strip()
 
 
 @commands.command(name="run")

@@ -1,6 +1,10 @@
 """`hanse site` and `hanse doctor`: mistakes are answered in words, and leave nothing behind."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -38,6 +42,22 @@ def test_the_token_can_come_by_the_standard_input(
     assert "cannot be reached" in capsys.readouterr().err
 
 
+def test_at_a_terminal_the_token_is_asked_for_and_not_shown(tmp_path: Path, offers: Path) -> None:
+    person, terminal = pty.openpty()
+    words = ["site", "join", "-", "--dir", str(tmp_path / "s"), "--offers", str(offers)]
+    command = [sys.executable, "-m", "hanse", *words]
+    with subprocess.Popen(command, stdin=terminal, stderr=subprocess.PIPE, start_new_session=True) as join:
+        assert join.stderr is not None
+        assert join.stderr.read(5) == b"The t"
+        os.write(person, b"hanse1.abc\n")
+        told = join.stderr.read().decode()
+    os.write(terminal, b"nothing else was shown")
+    assert os.read(person, 100).strip() == b"nothing else was shown"
+    for end in (terminal, person):
+        os.close(end)
+    assert "not a whole join token" in told
+
+
 def test_a_hub_that_does_not_answer_leaves_the_keys_for_a_second_try(
     tmp_path: Path, offers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,7 +86,7 @@ def test_a_directory_that_never_joined_is_told_how(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["site", command, "--dir", str(tmp_path)]) == 1
-    assert "hanse site join TOKEN" in capsys.readouterr().err
+    assert "hanse site join -" in capsys.readouterr().err
 
 
 def test_an_agent_whose_journal_was_lost_does_not_start(

@@ -83,7 +83,7 @@ STATUSES: dict[str, tuple[int, str]] = {
 NEXT: dict[str, str] = {
     "no-credential": "Send the hub's admin token: `Authorization: Bearer …`; it lies in `admin.token`.",
     "wrong-credential": "Compare it with `admin.token` in the hub's directory.",
-    "wrong-site-key": "Join again with `hanse site join TOKEN`.",
+    "wrong-site-key": "Join again: `hanse invite PROVIDER/SITE` at the hub, `hanse site join -` at the site.",
     "catalogue-unreadable": "Mend the rows that are named, then import all of it again.",
     "conflict": "Try again.",
     "file-unreadable": "Mend the places that are named, then plan again.",

@@ -86,7 +86,7 @@ class Home:
             raise Permanent(
                 "not-joined",
                 f"{self.directory} is no joined site. Ask the hub's operator for a token (`hanse invite"
-                " PROVIDER/SITE`), then: hanse site join TOKEN --dir DIR --offers offers.yaml",
+                " PROVIDER/SITE`), then: hanse site join - --dir DIR --offers offers.yaml",
             ) from error
         except (OSError, ValueError, TypeError) as error:
             raise Permanent(

@@ -119,7 +119,9 @@ def invite(site: str, *, hours: float | None = None, json: Json = False) -> int:
         say(
             [
                 f"Good once, for {invited['site']}, until {moment(invited['expires_at'])} UTC. At the site:",
-                f"  hanse site join {invited['token']} --offers SITE.yaml",
+                "  hanse site join - --offers SITE.yaml",
+                "which asks for this word, so that nobody reads it on a command line:",
+                f"  {invited['token']}",
             ]
         )
     return 0
