@@ -46,6 +46,7 @@ def join_command(
     *,
     dir: Directory = None,  # noqa: A002 - the option's name
     offers: Path | None = None,
+    again: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
     """Join a hub. The site makes its own key; the hub never sees it.
@@ -61,17 +62,19 @@ def join_command(
         Where this site keeps its things. Default: $HANSE_SITE_DIR or ./.hanse/site
     offers:
         The site file: who, where, addresses, offers, prices (docs/sites.md). It is copied to DIR/offers.yaml.
+    again:
+        This site has joined already, and its certificate has ended: only that is made anew.
     json:
         One line of JSON instead of words.
     """
     import asyncio
     from datetime import UTC, datetime
 
-    from hanse.agent.place.join import join
+    from hanse.agent.place.join import join, join_again
 
     home = _home(dir)
     word = _token_asked() if token == "-" else token  # noqa: S105
-    facts = asyncio.run(join(home, word, offers, datetime.now(UTC)))
+    facts = asyncio.run(join_again(home, word) if again else join(home, word, offers, datetime.now(UTC)))
     said = {
         "site": facts.site,
         "hub": facts.url,

@@ -127,6 +127,25 @@ def test_a_file_that_cannot_be_read_does_not_end_the_agent(hub: PlayedHub) -> No
     assert hub.asked == []
 
 
+def test_one_that_ended_is_told_once_and_its_successor_is_taken_within_a_minute(
+    hub: PlayedHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    day, minute = CLIENT_DAYS + 10, 1 / 1440
+
+    class Returning(Calendar):
+        async def sleep(self, seconds: float) -> None:
+            if self.days > day + 60 * minute and hub.file.read_text() == hub.first:
+                write_private(hub.file, AUTHORITY.issue_client(KEY, "a/1", self.now()).encode())
+                assert hub.reloads == 0
+            await super().sleep(seconds)
+
+    hub.calendar = Returning(day, day + 62 * minute)
+    with pytest.raises(Over):
+        asyncio.run(hub.kept().keep(hub.calendar))
+    assert (hub.reloads, hub.asked) == (1, [])
+    assert caplog.text.count("hanse invite PROVIDER/SITE --again") == 1
+
+
 def test_the_agent_keeps_its_way_into_the_hub(hub: PlayedHub) -> None:
     async def scenario(world: World) -> None:
         world.add("a/1")

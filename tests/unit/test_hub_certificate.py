@@ -46,3 +46,19 @@ def test_a_site_that_left_and_a_stranger_get_nothing(world: World) -> None:
     world.ask("POST", "/v1/site/departure", {}, **headers)
     assert world.refused("POST", PATH, {}, **headers) == (401, "wrong-site-key")
     assert world.refused("POST", PATH, {}) == (401, "wrong-site-key")
+
+
+def test_a_joined_site_whose_certificate_ended_comes_back_by_its_own_key_only(world: World) -> None:
+    site, stranger = world.sites["alder/one"], PlayedSite(world, "alder/one")
+    world.watch.time += timedelta(days=CLIENT_DAYS + 10)
+    token = world.ask("POST", "/v1/invitations", {"site": "alder/one", "again": True})["token"]
+    body = {
+        "token": token,
+        "site": "alder/one",
+        "self_certificate_pem": stranger.certificate,
+        "sealing_key": stranger.sealing,
+    }
+    assert world.refused("POST", "/v1/enrolments", body) == (422, "site-joined")
+    pem = site.enrol(token)["certificate_pem"]
+    assert expires_at(pem) == world.watch.now() + timedelta(days=CLIENT_DAYS)
+    assert world.sites["alder/one"].pull()

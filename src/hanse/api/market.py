@@ -39,6 +39,8 @@ class InvitationRequest(Shape):
 
     site: str
     hours: float = Field(default=INVITATION_HOURS, gt=0, le=24 * 30)
+    again: bool = False
+    """For a joined site whose certificate has ended; only its own key can use the token."""
 
 
 def read_filter(
@@ -88,7 +90,7 @@ def plans(face: TheFace, asked: Asked, wanted: PlanRequest) -> Response:
 @routes.post("/v1/invitations", response_model=Invited)
 def invitations(face: TheFace, asked: Asked, wanted: InvitationRequest) -> Response:
     """A single-use token for one site."""
-    return perform(face.hub, asked, lambda hub: invite(hub, wanted.site, wanted.hours))
+    return perform(face.hub, asked, lambda hub: invite(hub, wanted.site, wanted.hours, again=wanted.again))
 
 
 @routes.delete("/v1/sites/{provider}/{site}", response_model=Departed)

@@ -28,8 +28,8 @@ AUTHORITY_DAYS = 3650
 SELF_SIGNED_DAYS = 3650
 """A site's own certificate is pinned by its peers, so it lives as long as the site."""
 SERVER_DAYS = 365
-CLIENT_DAYS = 3650
-"""A site's membership ends in the hub's records, not by a date: who it is, is decided by its key."""
+CLIENT_DAYS = 365
+"""A site's way into the hub; its agent renews it when a third of its time is left."""
 _BACKDATED = timedelta(hours=1)
 """Clocks of peers differ; a certificate is valid a little before it is made."""
 _NAME_LIMIT = 64

@@ -28,7 +28,8 @@ async def join(home: Home, token: str, offers: Path | None, now: datetime) -> Hu
         raise Permanent(
             "already-joined",
             f"{home.directory} already belongs to {known.site}, joined at {known.url}."
-            " Leave first (`hanse site leave`), or choose another --dir.",
+            " Leave first (`hanse site leave`), or choose another --dir; if its certificate has ended, add"
+            " --again.",
         )
     text, site_file = _offers(home, offers)
     before = _existing(home)
@@ -50,6 +51,31 @@ async def join(home: Home, token: str, offers: Path | None, now: datetime) -> Hu
             f"{error.message} Nothing is lost: give the same command again, it uses the same keys.",
             error.delay_seconds,
         ) from error
+    return facts
+
+
+async def join_again(home: Home, token: str) -> HubFacts:
+    """A new way into the hub for a joined site whose certificate has ended; nothing else changes.
+
+    Raises Permanent(`token-malformed`, `not-joined`, `hub-key-wrong`, the hub's own codes) and
+    Temporary(`hub-unreachable`).
+    """
+    invitation, facts = Invitation.decode(token), home.hub()
+    if invitation.hub_thumbprint != facts.thumbprint:
+        raise Permanent(
+            "hub-key-wrong",
+            f"The token is of another hub than the one at {facts.url} that {home.directory} belongs to.",
+        )
+    answer = await enrol(
+        invitation,
+        {
+            "token": token.strip(),
+            "site": facts.site,
+            "self_certificate_pem": home.certificate_file.read_text(),
+            "sealing_key": public_sealing_key(home.sealing_file.read_text()),
+        },
+    )
+    write_private(home.hub_certificate_file, str(answer["certificate_pem"]).encode())
     return facts
 
 

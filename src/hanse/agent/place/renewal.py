@@ -11,6 +11,8 @@ from hanse.trust.keys import thumbprint_of_pem, write_private
 
 LOOK_SECONDS = 86_400.0
 AGAIN_SECONDS = 3_600.0
+LAPSED_SECONDS = 60.0
+"""How soon a new file is noticed once the certificate has ended: only a person can bring one."""
 _log = logging.getLogger(__name__)
 
 
@@ -33,16 +35,23 @@ class HubCertificate:
         self._file = file
         self._thumbprint = thumbprint
         self._line = line
+        self._ended: str | None = None
+        """The file as it was when it was found to have ended."""
 
     async def keep(self, clock: Clock) -> None:
         """Renew it, now and daily, once a third of its time is left. Never returns."""
         while True:
-            await clock.sleep(LOOK_SECONDS if await self._look(clock.now()) else AGAIN_SECONDS)
+            await clock.sleep(await self._look(clock.now()))
 
-    async def _look(self, now: datetime) -> bool:
-        """True unless it has to be tried again soon. The old one stays until a better one is on disk."""
+    async def _look(self, now: datetime) -> float:
+        """Seconds until the next look. The old one stays until a better one is on disk."""
         try:
             before = self._file.read_text(errors="replace")
+            if expires_at(before) <= now:
+                return self._tell_ended(before)
+            if self._ended is not None:
+                self._ended = None
+                self._line.reload()
             if due_for_renewal(before, now):
                 after = await self._line.certificate()
                 self._check(before, after)
@@ -51,11 +60,24 @@ class HubCertificate:
                 _log.info("the certificate for the hub was renewed; it ends at %s", expires_at(after))
         except (Temporary, Permanent) as error:
             _log.warning("the certificate for the hub is not renewed yet: %s", error.message)
-            return False
+            return AGAIN_SECONDS
         except OSError as error:
             _log.warning("the certificate for the hub, %s, is not renewed yet: %s", self._file, error)
-            return False
-        return True
+            return AGAIN_SECONDS
+        return LOOK_SECONDS
+
+    def _tell_ended(self, certificate_pem: str) -> float:
+        """Once: nobody but a person can bring a new one."""
+        if self._ended != certificate_pem:
+            self._ended = certificate_pem
+            _log.error(
+                "the certificate for the hub ended at %s, so the hub lets this site in no more; what runs "
+                "here goes on. The hub's operator says `hanse invite PROVIDER/SITE --again`, then here: "
+                "`hanse site join - --again --dir %s`",
+                expires_at(certificate_pem),
+                self._file.parent,
+            )
+        return LAPSED_SECONDS
 
     def _check(self, before: str, after: str) -> None:
         """Raises Permanent(`certificate-wrong`, `certificate-unreadable`, `key-unreadable`)."""

@@ -98,10 +98,10 @@ def import_command(directory: Path, *, name: str = "", json: Json = False) -> in
 
 
 @commands.command
-def invite(site: str, *, hours: float | None = None, json: Json = False) -> int:
+def invite(site: str, *, hours: float | None = None, again: bool = False, json: Json = False) -> int:
     """A word that lets one site join this hub, once.
 
-    Example: `hanse invite basilisco/bologna`
+    Examples: `hanse invite basilisco/bologna`, `hanse invite basilisco/bologna --again --json`
 
     Parameters
     ----------
@@ -109,8 +109,12 @@ def invite(site: str, *, hours: float | None = None, json: Json = False) -> int:
         PROVIDER/SITE, lower case.
     hours:
         How long the word is good.
+    again:
+        For a joined site that was away for so long that its certificate ended; only its own key can use it.
     """
-    asked: dict[str, Any] = {"site": site} if hours is None else {"site": site, "hours": hours}
+    asked: dict[str, Any] = {"site": site, "again": again}
+    if hours is not None:
+        asked["hours"] = hours
     with open_hub() as client:
         invited = client.send("POST", "/v1/invitations", asked)
     if json:
@@ -119,7 +123,7 @@ def invite(site: str, *, hours: float | None = None, json: Json = False) -> int:
         say(
             [
                 f"Good once, for {invited['site']}, until {moment(invited['expires_at'])} UTC. At the site:",
-                "  hanse site join - --offers SITE.yaml",
+                f"  hanse site join - {'--again' if again else '--offers SITE.yaml'}",
                 "which asks for this word, so that nobody reads it on a command line:",
                 f"  {invited['token']}",
             ]

@@ -73,8 +73,11 @@ class Departed(Shape):
     site: SiteId
 
 
-def invite(hub: Hub, site: str, hours: float = INVITATION_HOURS) -> Invited:
-    """A single-use token for a site. Raises Permanent(`site-malformed`, `site-joined`)."""
+def invite(hub: Hub, site: str, hours: float = INVITATION_HOURS, *, again: bool = False) -> Invited:
+    """A single-use token for a site. Raises Permanent(`site-malformed`, `site-joined`).
+
+    `again`: for a joined site whose transport certificate has ended; only its own key can use it.
+    """
     if not _SITE.fullmatch(site):
         raise Permanent(
             "site-malformed", f"{site!r} is no site: write provider/site, for example `hetzner/fsn1`."
@@ -82,7 +85,7 @@ def invite(hub: Hub, site: str, hours: float = INVITATION_HOURS) -> Invited:
     secret = hub.random.token(24)
     with hub.change() as change:
         joined = load(change.tx, "site", site, SiteRecord)
-        if joined is not None and joined.state == "joined":
+        if joined is not None and joined.state == "joined" and not again:
             raise _joined(site)
         record = InvitationRecord(site=site, expires_at=change.now + timedelta(hours=hours))
         save(change.tx, "invitation", _digest(secret), record, state="open", expect=0)
@@ -202,13 +205,16 @@ def _joined(site: str) -> Permanent:
     return Permanent(
         "site-joined",
         f"{site} has already joined. To join it anew, let it leave first (`hanse site leave`); "
-        f"if it is dead or lost: `hanse remove-site {site}`.",
+        f"if it is dead or lost: `hanse remove-site {site}`. If only its certificate has ended: "
+        f"`hanse invite {site} --again`.",
     )
 
 
 def _join(change: Change, request: Enrolment, thumbprint: str) -> None:
     old = load(change.tx, "site", request.site, SiteRecord)
     if old is not None and old.state == "joined":
+        if old.value.thumbprint == thumbprint:
+            return
         raise _joined(request.site)
     for other in load_all(change.tx, "site", SiteRecord, state="joined"):
         if other.value.thumbprint == thumbprint:
