@@ -67,7 +67,7 @@ def step(operation: Operation, view: View, now: Moment) -> Step:
         if refused:
             update = {"state": "aborted", "phase": "aborted", "reason": refused, "ended_at": now}
             return Step(operation.model_copy(update=update), (), Aborted(refused))
-        operation = _begun(operation, view)
+        operation = _begun(operation, view).model_copy(update={"started_at": now})
     return run(_walk(operation, view), Case(operation, view, now))
 
 

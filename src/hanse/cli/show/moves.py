@@ -72,7 +72,8 @@ def _address(move: Document, status: Document) -> str:
 
 
 def _copy(costs: Document) -> str:
-    amount = f"{size(costs['size_bytes'])}, " if costs["size_bytes"] else ""
+    nothing = costs["size_bytes"] is None or costs["says"].startswith("nothing")
+    amount = "" if nothing else f"{size(costs['size_bytes'])}, "
     price = f"{eur(costs['micro_eur'])} EUR once, " if costs["micro_eur"] else ""
     return f"{amount}{price}{costs['says']}"
 

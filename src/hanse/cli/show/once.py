@@ -1,5 +1,6 @@
 """Tells each reason once: what was told is not told again, later lines only point to it."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -22,12 +23,17 @@ class Once:
 
     def tell(self, line: str) -> str:
         """The line, with every reason that stood in an earlier one shortened."""
-        held = sorted((reason for reason in self._known if reason in line), key=len, reverse=True)
+        held = sorted((each for each in self._known if _stands(each).search(line)), key=len, reverse=True)
         for reason in held:
             if reason in self._told:
-                line = line.replace(reason, ABOVE)
+                line = _stands(reason).sub(lambda found: found[1] + ABOVE, line)
         self._told.update(held)
         return line
+
+
+def _stands(reason: str) -> re.Pattern[str]:
+    """The reason as one of its own, not as the end of other words."""
+    return re.compile(rf"(^|: |\(){re.escape(reason)}")
 
 
 def reasons_of(found: Document) -> list[str]:

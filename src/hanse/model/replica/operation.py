@@ -39,5 +39,6 @@ class Operation(Shape):
     """Why it waits or is stuck, in words."""
     failure: Failure | None = None
     started_at: Moment
+    """When it was asked for; once it has begun: when it began."""
     ended_at: Moment | None = None
     deadline: Moment | None = None
