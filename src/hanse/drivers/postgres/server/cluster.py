@@ -16,12 +16,14 @@ from hanse.drivers.postgres.record import Record
 from hanse.drivers.postgres.server import program
 from hanse.drivers.postgres.server.control import Control, read_control
 from hanse.drivers.postgres.server.settings import (
+    LOGIN_FILE,
     SOCKETS,
     SUPERUSER,
     TUNNEL,
     Setting,
     access_text,
     account_text,
+    password_text,
     server_text,
 )
 from hanse.model.replica.role import ReplicaRole
@@ -104,6 +106,10 @@ class Cluster:
             "pg_hba.conf": access_text(role),
             "pg_ident.conf": account_text(setting),
         }
+        password = self.work / TUNNEL / LOGIN_FILE
+        if not _is(password, password_text(record.login).encode()):
+            write_file(password, password_text(record.login).encode())
+            own(password, record.uid)
         changed = [name for name, text in texts.items() if not _is(self.data / name, text.encode())]
         for name in changed:
             self._write(name, texts[name].encode(), record.uid)

@@ -17,6 +17,8 @@ READERS = "app_read"
 SOCKETS = "sockets"
 TUNNEL = "tunnel"
 """Directories beside the data: the server's own socket, and the way to a source."""
+LOGIN_FILE = "pgpass"
+"""Beside the way to a source: the server tells its settings in its log, so no password stands in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,14 @@ def account_text(setting: Setting) -> str:
     """pg_ident.conf."""
     account = _quoted(setting.agent_user, '"')
     return f"agent {account} {SUPERUSER}\n"
+
+
+def password_text(login: Login | None) -> str:
+    """The password file of a server that follows; empty for one that does not."""
+    if login is None:
+        return ""
+    user, password = (word.replace("\\", "\\\\").replace(":", "\\:") for word in (login.user, login.password))
+    return f"*:*:*:{user}:{password}\n"
 
 
 def _fixed(record: Record, setting: Setting) -> dict[str, str]:
@@ -123,7 +133,7 @@ def _following(login: Login | None, role: ReplicaRole) -> dict[str, str]:
         "host": f"/proc/self/cwd/../{TUNNEL}",
         "port": "5432",
         "user": login.user,
-        "password": login.password,
+        "passfile": f"/proc/self/cwd/../{TUNNEL}/{LOGIN_FILE}",
         "application_name": login.slot,
         "sslmode": "disable",
         "gssencmode": "disable",
