@@ -38,7 +38,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Machines",
         (
-            ("hub run", "Run a hub."),
+            ("hub run|status", "Run a hub; how it is."),
             ("site join|run|stop|leave", "Run one site of a provider."),
             ("doctor", "What this machine can run, and what it cannot enforce."),
             ("demo run|up|down", "Three sites on this machine, and a move while it is used."),
@@ -85,7 +85,7 @@ def _dispatch(words: list[str]) -> int:
 
             print(version("hanse"))
             return OK
-        case ["hub"]:
+        case ["hub"] if words[1:2] != ["status"]:
             from hanse.app import run
         case ["site"] | ["doctor"]:
             from hanse.site import run

@@ -265,6 +265,9 @@ commands = cyclopts.App(
 )
 
 
+commands.command("hanse.cli.verbs.hub:status", name="status", help="How the hub is.")
+
+
 @commands.command(name="run")
 def run_command(
     *,

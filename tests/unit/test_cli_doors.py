@@ -46,7 +46,9 @@ def test_an_unknown_command_is_told_with_the_nearest(capsys):
 
 @pytest.mark.parametrize("room", sorted(ROOMS))
 def test_every_command_has_help_with_an_example(room, capsys):
-    words = {"catalogue": ["catalogue", "import"], "image": ["image", "push"]}.get(room, [room])
+    words = {"catalogue": ["catalogue", "import"], "image": ["image", "push"], "hub": ["hub", "status"]}.get(
+        room, [room]
+    )
     assert main([*words, "--help"]) == 0
     found = capsys.readouterr().out
     assert f"`hanse {' '.join(words)}" in found

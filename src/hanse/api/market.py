@@ -1,4 +1,4 @@
-"""Routes for people: the market, catalogues, plans, invitations."""
+"""Routes for people: the hub itself, the market, catalogues, plans, invitations."""
 
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from hanse.api.replies import perform, show
 from hanse.hub.commands.catalogue import CatalogueFiles, Imported, import_catalogue
 from hanse.hub.commands.plans import Planned, make_plan
 from hanse.hub.commands.sites import INVITATION_HOURS, Departed, Invited, invite, remove
+from hanse.hub.queries.health import HubStatus, hub_status
 from hanse.hub.queries.offers import (
     PAGE_MAX,
     Filter,
@@ -55,6 +56,12 @@ def read_filter(
 
 
 Wanted = Annotated[Filter, Depends(read_filter)]
+
+
+@routes.get("/v1/hub", response_model=HubStatus)
+def hub(face: TheFace) -> HubStatus:
+    """How the hub itself is."""
+    return hub_status(face.hub)
 
 
 @routes.get("/v1/providers", response_model=ProviderPage)

@@ -17,6 +17,7 @@ ROOMS = {
     "invite": "market",
     "remove-site": "market",
     "image": "images",
+    "hub": "hub",
     "status": "running",
     "history": "running",
     "logs": "logs",

@@ -16,6 +16,13 @@ def config_file() -> Path:
     return Path(named) if named else Path.home() / ".config" / "hanse" / "hub.json"
 
 
+def hub_that_is_meant(field: str = "url") -> str:
+    """The address of the hub that is meant, or another field of the configuration; empty if none is known."""
+    if os.environ.get("HANSE_HUB"):
+        return os.environ["HANSE_HUB"] if field == "url" else ""
+    return _configured().get(field, "")
+
+
 @contextmanager
 def open_hub() -> Iterator[ApiClient]:
     """A client of the hub that is meant. Raises Permanent(`hub-unknown`, `config-unreadable`)."""
