@@ -45,6 +45,11 @@ class Web:
             self._connection = None
             return 0, b""
 
+    def look(self, path: str) -> tuple[int, bytes]:
+        """A GET; once more where the connection rested for so long that it was closed meanwhile."""
+        found = self.ask("GET", path)
+        return found if found[0] else self.ask("GET", path)
+
     def must(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """The body of an answer that says yes. Raises RuntimeError with the one that does not."""
         status, said = self.ask(method, path, body)
@@ -162,7 +167,7 @@ def clinic(urls: dict[str, str]) -> list[Client]:
         return write.ask("PUT", f"{records}/p{number}", body)[0]
 
     def is_kept(number: int) -> bool:
-        status, said = write.ask("GET", f"{records}/p{number}")
+        status, said = write.look(f"{records}/p{number}")
         return status == 200 and json.loads(said)["data"]["visit"] == number
 
     return [
@@ -171,7 +176,7 @@ def clinic(urls: dict[str, str]) -> list[Client]:
         Client(
             "images",
             lambda number: images.ask("PUT", f"/scan-{number}.bin", content(number))[0],
-            lambda number: images.ask("GET", f"/scan-{number}.bin") == (200, content(number)),
+            lambda number: images.look(f"/scan-{number}.bin") == (200, content(number)),
         ),
     ]
 
@@ -192,6 +197,7 @@ def registry(urls: dict[str, str]) -> list[Client]:
 
     def is_kept(number: int) -> bool:
         if not found:
+            metrics.look("/health")
             history = f"{api}/metrics/get-history?run_id={run}&metric_key=loss&max_results=25000"
             found.update(each["step"] for each in json.loads(metrics.must("GET", history))["metrics"])
         return number in found
@@ -201,7 +207,7 @@ def registry(urls: dict[str, str]) -> list[Client]:
         Client(
             "files",
             lambda number: files.ask("PUT", f"{place}/{number}.bin", content(number))[0],
-            lambda number: files.ask("GET", f"{place}/{number}.bin") == (200, content(number)),
+            lambda number: files.look(f"{place}/{number}.bin") == (200, content(number)),
         ),
     ]
 
@@ -228,7 +234,7 @@ def imaging(urls: dict[str, str]) -> list[Client]:
 
     def is_kept(number: int) -> bool:
         identity, digest = sent[number]
-        status, said = write.ask("GET", f"/instances/{identity}/file")
+        status, said = write.look(f"/instances/{identity}/file")
         return status == 200 and hashlib.sha256(said).hexdigest() == digest
 
     return [

@@ -230,9 +230,12 @@ def doctor_command(*, json: Json = False) -> int:
     import asyncio
     import tempfile
 
+    from hanse.drivers.pooler.pooler import PgbouncerPooler
+
     with tempfile.TemporaryDirectory(prefix="hanse-doctor-") as scratch:
         drivers, router = _drivers(Path(scratch), "doctor/here", "127.0.0.1", (10_000, 100), None)
-        found = asyncio.run(_probe([*drivers, router]))
+        pooler = PgbouncerPooler("doctor/here", Path(scratch) / "pooler")
+        found = asyncio.run(_probe([*drivers, pooler, router]))
     if json:
         _print_json(
             {
@@ -257,40 +260,46 @@ async def _probe(parts: Sequence[Any]) -> list[Any]:
 def _build(home: Home) -> Any:
     """Everything of this site with its real parts."""
     from hanse.agent.process.running import Real, load_site
+    from hanse.drivers.pooler.pooler import PgbouncerPooler
 
     loaded = load_site(home)
     site_file = loaded.site_file()
     ports = (site_file.local.ports.first, site_file.local.ports.last - site_file.local.ports.first + 1)
-    drivers, router = _drivers(
-        home.parts_directory,
-        loaded.identity.me.site,
-        site_file.local.address,
-        ports,
-        loaded,
-    )
-    return Real(loaded, {driver.kind: driver for driver in drivers}, router)
+    site, directory = loaded.identity.me.site, home.parts_directory
+    drivers, router = _drivers(directory, site, site_file.local.address, ports, loaded)
+    pooler = PgbouncerPooler(site, directory / "pooler")
+    return Real(loaded, {driver.kind: driver for driver in drivers}, router, pooler)
 
 
 def _drivers(
     directory: Path, site: str, address: str, ports: tuple[int, int], loaded: Any
-) -> tuple[list[Any], Any]:
-    """The drivers and the proxy of a site. `loaded` None: to be probed only."""
+) -> tuple[list[Any], Any, Any]:
+    """The drivers, the proxy and the poolers of a site. `loaded` None: to be probed only.
+
+    Buckets take their ports from the first half, databases from the next quarter, connectors from the end.
+    """
     from hanse.drivers.bucket.driver import BucketDriver
     from hanse.drivers.bucket.record import PortBlock
     from hanse.drivers.container.driver import ContainerDriver
     from hanse.drivers.container.network import ContainerNetwork
     from hanse.drivers.endpoint.router import HaproxyRouter
+    from hanse.drivers.pooler.pooler import PgbouncerPooler
     from hanse.drivers.postgres.driver import PostgresDriver
 
     network = ContainerNetwork(directory / "networks")
     artifacts = None if loaded is None else loaded.hub_client
     listen = None if loaded is None else loaded.listen_address
     own = (Path(), Path()) if loaded is None else (loaded.home.certificate_file, loaded.home.key_file)
-    return [
+    first, count = ports
+    drivers = [
         ContainerDriver(site, directory / "container", network, artifacts),  # type: ignore[arg-type]
-        BucketDriver(site, directory / "bucket", address, PortBlock(*ports)),
-        PostgresDriver(site, directory / "postgres", address, range(ports[0], ports[0] + ports[1])),
-    ], HaproxyRouter(site, directory / "endpoint", *own, address=listen)
+        BucketDriver(site, directory / "bucket", address, PortBlock(first, count // 2)),
+        PostgresDriver(
+            site, directory / "postgres", address, range(first + count // 2, first + count * 3 // 4)
+        ),
+    ]
+    router = HaproxyRouter(site, directory / "endpoint", *own, address=listen)
+    return drivers, router, PgbouncerPooler(site, directory / "pooler")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from hanse.agent.post.carrier import SiteCarrier
 from hanse.agent.post.channel import Channel
 from hanse.agent.process.ending import Ended, end_parts, placed
 from hanse.agent.waiting import kept_up
-from hanse.drivers.contract import Driver, Router
+from hanse.drivers.contract import Driver, Pooler, Router
 from hanse.drivers.identity import ProcessMark
 from hanse.ports import Journal, Permanent, Temporary
 from hanse.trust.keys import load_key
@@ -64,6 +64,8 @@ class Real:
     loaded: Loaded
     drivers: dict[str, Driver]
     router: Router
+    pooler: Pooler
+    pooler: Pooler
 
 
 class Build(Protocol):
@@ -102,6 +104,8 @@ def make_parts(real: Real, journal: Journal, channel: Channel | None = None) -> 
         signer=KeySigner(load_key(loaded.home.key_file)),
         sealer=KeySealer(loaded.home.sealing_file.read_text()),
         router=real.router,
+        pooler=real.pooler,
+        pooler=real.pooler,
         drivers=real.drivers,
         site_file=loaded.site_file,
         site_file_problem=loaded.site_file.problem,
