@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from agent_world import MemoryJournal
@@ -195,3 +195,69 @@ async def test_a_hostile_line_ends_its_connection_and_nothing_else(tmp_path: Pat
     assert (await a.channel.ask(b.peer, {"ask": "ping"}, 5))["ok"]
     await end(task)
     assert faults == []
+
+
+class Relay:
+    """A plain TCP relay in front of a site: counts connections, and can break them all."""
+
+    def __init__(self, behind: Site) -> None:
+        self.count = 0
+        self._behind = behind
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._on_connection, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.peer = self._behind.peer.model_copy(update={"channel_port": port})
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.break_all()
+
+    def break_all(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.count += 1
+        inner_reader, inner = await asyncio.open_connection("127.0.0.1", self._behind.port)
+        self._writers += [writer, inner]
+        await asyncio.gather(self._pump(reader, inner), self._pump(inner_reader, writer))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.transport.abort()
+
+
+async def test_questions_soon_after_one_another_share_a_connection_but_a_ping_does_not(
+    tmp_path: Path,
+) -> None:
+    a, b = Site(tmp_path, "a"), Site(tmp_path, "b")
+    a.knows(b)
+    b.knows(a)
+    task = await b.serve(echo)
+    async with Relay(b) as relay:
+        for question in ("prepare", "hold", "catch_up"):
+            assert (await a.channel.ask(relay.peer, {"ask": question}, 5))["said"] == {"ask": question}
+        assert relay.count == 1
+        await a.channel.ask(relay.peer, {"ask": "ping"}, 5)
+        assert relay.count == 2
+    a.channel.end()
+    await end(task)
+
+
+async def test_a_connection_that_broke_while_it_was_kept_is_made_anew(tmp_path: Path) -> None:
+    a, b = Site(tmp_path, "a"), Site(tmp_path, "b")
+    a.knows(b)
+    b.knows(a)
+    task = await b.serve(echo)
+    async with Relay(b) as relay:
+        await a.channel.ask(relay.peer, {"ask": "prepare"}, 5)
+        relay.break_all()
+        assert (await a.channel.ask(relay.peer, {"ask": "catch_up"}, 5))["ok"]
+        assert relay.count == 2
+    a.channel.end()
+    await end(task)

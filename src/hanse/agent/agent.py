@@ -137,7 +137,7 @@ class Agent:
             return _no("peer-unknown", "This site knows no peer with that key. The hub introduces sites.")
         if not self._is_recovered:
             return _no("not-ready", "This site's agent has just started. Ask again in a moment.")
-        if message.get("ask") == "ping":
+        if message.get("ask") in ("ping", "greet"):
             return {"ok": True, "site": self.parts.identity.me.site}
         try:
             return await self.desk.answer(peer, message)

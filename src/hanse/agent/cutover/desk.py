@@ -82,10 +82,12 @@ class Desk:
     def resume(self) -> None:
         """After a restart, once the roles are recovered: every open part goes on from the journal."""
         for page in list(self._papers.all()):
-            if page.state.phase in {"done", "aborted"}:
+            if page.state.phase == "aborted" or (page.state.phase == "done" and page.told):
                 continue
             run = self._add(page)
             match run:
+                case TargetRun() if page.state.phase == "done":
+                    run.tell_routes()
                 case SourceRun():
                     run.feed(Restarted(relinquished=run.relinquished()))
                 case TargetRun():
@@ -147,7 +149,7 @@ class Desk:
         }
 
     async def _serving(self, peer: Peer, message: dict[str, Any]) -> Reply:
-        self._source(peer, message).serving()
+        self._source(peer, message).serving(message.get("dark_ms"))
         return {"ok": True}
 
     async def _switch(self, peer: Peer, message: dict[str, Any]) -> Reply:
@@ -220,7 +222,7 @@ class Desk:
             run = self._add(Page(part, _called_off(part, ticket, "abort was asked for first"), document))
             run.keep()
             return run
-        run = self._add(Page(part, admitted, document))
+        run = self._add(Page(part, admitted, document, told=part != "target"))
         run.keep()
         if isinstance(run, SourceRun):
             run.begin()

@@ -29,6 +29,8 @@ class Page:
     """The hub's signed instruction that holds the ticket."""
     relinquishment: str = ""
     dark_ms: int | None = None
+    told: bool = True
+    """False for a target until it has told every route site, or has tried long enough."""
 
 
 class Papers:
@@ -53,6 +55,7 @@ class Papers:
             "reason": state.reason,
             "relinquishment": page.relinquishment,
             "dark_ms": page.dark_ms,
+            "told": page.told,
         }
         if not isinstance(state, RouteSwitch):
             row["position"] = state.position
@@ -113,7 +116,8 @@ class Papers:
                 state = TargetCutOver(ticket, phase, row["position"], row["relinquished_position"], reason)
             case "route":
                 state = RouteSwitch(ticket, phase, reason)
-        return Page(part, state, row["document"], row["relinquishment"], row["dark_ms"])
+        told = bool(row.get("told", True))
+        return Page(part, state, row["document"], row["relinquishment"], row["dark_ms"], told)
 
 
 def _malformed(why: str) -> Permanent:

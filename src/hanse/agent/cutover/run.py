@@ -19,6 +19,7 @@ from hanse.replicas.cutover import advance, report
 from hanse.replicas.cutover.actions import RETRY_SECONDS, AnswerTooLate
 from hanse.replicas.cutover.events import DeadlinePassed, Failed
 
+_SAY_SECONDS = 0.1
 _log = logging.getLogger(__name__)
 
 
@@ -63,6 +64,7 @@ class Run:
         self._session: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._deadline: asyncio.Task[None] | None = None
+        self._saying: asyncio.Task[None] | None = None
 
     # -- for the desk -----------------------------------------------------------------------------
 
@@ -95,7 +97,18 @@ class Run:
             _log.warning("ticket %s: %s", self.ticket.ticket, error.message)
 
     def say(self, failure: Failure | None = None) -> None:
-        """Report this part, unless a weightier part of the same ticket is at this site."""
+        """Report this part soon: not while somebody waits for the next step, nor what passes at once."""
+        if failure is not None:
+            self._say(failure)
+        elif self._saying is None or self._saying.done():
+            self._saying = asyncio.ensure_future(self._say_soon())
+
+    async def _say_soon(self) -> None:
+        await self.parts.clock.sleep(_SAY_SECONDS)
+        self._say(None)
+
+    def _say(self, failure: Failure | None) -> None:
+        """Unless a weightier part of the same ticket is at this site."""
         state = self.page.state
         if self.page.part == "route" and self._is_party():
             return
@@ -120,7 +133,7 @@ class Run:
     async def stop(self) -> None:
         """The agent ends: leave everything as it is."""
         self._stop_deadline()
-        tasks = [task for task in (*self._tasks, self._session) if task is not None]
+        tasks = [task for task in (*self._tasks, self._session, self._saying) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -43,6 +43,10 @@ class RouteSites:
             if wanted():
                 await self._all(partial(self._once, {"ask": "hold", "ticket": document, "stage": stage}))
 
+    async def greet(self) -> None:
+        """Have a connection to each of them when it matters. Never raises."""
+        await self._all(partial(self._once, {"ask": "greet"}))
+
     async def release(self, document: str) -> None:
         """Tell all that the source serves on. Never raises; a hold that misses it ends by itself."""
         message = {"ask": "release", "ticket": document}
@@ -80,7 +84,7 @@ class RouteSites:
         seconds = _HOLD_SECONDS if message["ask"] == "hold" else _SWITCH_SECONDS
         try:
             if peer.site == self._parts.identity.me.site:
-                reply = await self._here(message)
+                reply = {"ok": True} if message["ask"] == "greet" else await self._here(message)
             else:
                 reply = await self._parts.carrier.ask(peer, message, seconds)
         except (Temporary, Permanent) as error:

@@ -92,9 +92,9 @@ class SourceRun(Run):
         self.page = replace(self.page, relinquishment=replica.relinquishment)
         return True
 
-    def serving(self) -> None:
-        """The target says that clients can use it now."""
-        self._measure()
+    def serving(self, dark_ms: int | None) -> None:
+        """The target says that clients can use it now, and for how long nobody could."""
+        self._measure(dark_ms)
         self.feed(PeerServing())
         self.keep()
 
@@ -239,8 +239,8 @@ class SourceRun(Run):
             return None
         return round((self.parts.clock.monotonic() - self._closed_at) * 1000)
 
-    def _measure(self) -> None:
-        self.page = replace(self.page, dark_ms=self._dark_ms() or self.page.dark_ms)
+    def _measure(self, dark_ms: int | None = None) -> None:
+        self.page = replace(self.page, dark_ms=dark_ms or self._dark_ms() or self.page.dark_ms)
 
 
 def _refused(reply: dict[str, Any]) -> PeerRefused:

@@ -62,6 +62,10 @@ class TargetRun(Run):
         self._waiting.setdefault(request, []).append(future)
         return future
 
+    def tell_routes(self) -> None:
+        """It serves, and ended before every route site had heard of it: tell them again."""
+        self.talk(self._peer(SwitchRoutes()))
+
     def hand(self, grants: list[dict[str, Any]]) -> None:
         """The source's live credentials, for `Prepare`."""
         self._handed = grants
@@ -100,6 +104,7 @@ class TargetRun(Run):
         follower = self.office.rooms.follower
         if isinstance(action, Prepare) and not self._is_ours:
             self._is_ours = True  # asked again, it must not end the last pass
+            self.talk(self._sites.greet())
             follower.cut_short(self.ticket.key, GRACE_SECONDS)
         if isinstance(action, KeepFollowing):
             follower.cut_short(self.ticket.key)
@@ -126,6 +131,7 @@ class TargetRun(Run):
                 self._measure()
                 self._serves_now = True
                 self.feed(ServingNow())
+                await self.parts.clock.sleep(0)  # who waits for it is told before it is written down
                 self.keep()
                 self.office.rooms.voice.say(key, ready=True)
             case KeepFollowing():
@@ -144,6 +150,8 @@ class TargetRun(Run):
                 began = self.parts.clock.monotonic()
                 switched = self._sites.switch(self.page.document, self.page.relinquishment, self._sealed)
                 await asyncio.gather(switched, self._tell_serving())
+                self.page = replace(self.page, told=True)
+                self.keep()
                 self.feed(RoutesSwitched())
                 self.log(action, began)
 
@@ -221,7 +229,7 @@ class TargetRun(Run):
         """`hand_over` is answered once the decision is durable; then, once clients can come, told apart."""
         if self._answer("hand_over", {"ok": True, "serving": self._serves_now}) and not self._serves_now:
             return
-        message = {"ask": "serving", "ticket": self.ticket.ticket}
+        message = {"ask": "serving", "ticket": self.ticket.ticket, "dark_ms": self.page.dark_ms}
         try:
             await self.parts.carrier.ask(self.ticket.source, message, _ASK_SECONDS)
         except (Temporary, Permanent):

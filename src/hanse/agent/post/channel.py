@@ -1,28 +1,25 @@
 """The channel between agents: one JSON line, one JSON line back, over mutual TLS with pinned keys."""
 
 import asyncio
-import json
 import logging
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from hanse.agent.place.peers import Peers
+from hanse.agent.post.lines import LINE_LIMIT_BYTES, Line, Lines, read_line, to_line
 from hanse.model.replica.spec import Peer
 from hanse.ports import Permanent, Temporary
 from hanse.wire.tls import PeerTrust
 
-LINE_LIMIT_BYTES = 1 << 20
 _CONNECTIONS_AT_ONCE = 64
-_CONNECT_SECONDS = 5.0
+_HANDSHAKE_SECONDS = 5.0
 _READ_SECONDS = 10.0
+_IDLE_SECONDS = 20.0
+"""Longer than the asker keeps a connection."""
 _ANSWER_SECONDS = 600.0
 """Longer than any ticket's deadline: the asker gives up before."""
-_SILENT_SECONDS = 6
-"""A peer whose machine acknowledges nothing for so long is away: clients must not wait for it in vain."""
-_PROBES = 4
 _log = logging.getLogger(__name__)
 
 Answer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -35,6 +32,7 @@ class Channel:
     def __init__(self, trust: PeerTrust, peers: Peers) -> None:
         self._trust = trust
         self._peers = peers
+        self._lines = Lines(trust)
         self._open = 0
         peers.on_change = self._learn
         self._learn()
@@ -42,6 +40,7 @@ class Channel:
     async def ask(self, peer: Peer, message: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
         """One question; the reply, with `connect_ms`, the time that the TCP connection took.
 
+        A question may reach the peer twice. A `ping` always connects anew: it measures the way.
         Raises Temporary(`peer-unreachable`), also if somebody else answers at the peer's address.
         """
         try:
@@ -60,7 +59,8 @@ class Channel:
         """Answer peers until cancelled. Raises Permanent(`port-taken`, `address-unusable`)."""
 
         async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._converse(reader, writer, answer)
+            with suppress(asyncio.CancelledError):  # the agent ends
+                await self._converse(reader, writer, answer)
 
         try:
             server = await asyncio.start_server(
@@ -68,7 +68,7 @@ class Channel:
                 address,
                 port,
                 ssl=self._trust.server,
-                ssl_handshake_timeout=_CONNECT_SECONDS,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
                 limit=LINE_LIMIT_BYTES,
             )
         except OSError as error:
@@ -77,57 +77,52 @@ class Channel:
         async with server:
             await server.serve_forever()
 
-    async def _ask(self, peer: Peer, message: Mapping[str, Any]) -> dict[str, Any]:
-        reader, writer, connect_ms = await self._connect(peer)
-        try:
-            self._trust.require(writer, peer.thumbprint)
-            writer.write(_line(message))
-            await writer.drain()
-            reply = await _read(reader)
-        finally:
-            writer.transport.abort()
-        return {**reply, "connect_ms": connect_ms}
+    def end(self) -> None:
+        """Keep no connection to any peer."""
+        self._lines.end()
 
-    async def _connect(self, peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, float]:
-        loop = asyncio.get_running_loop()
+    async def _ask(self, peer: Peer, message: Mapping[str, Any]) -> dict[str, Any]:
+        question, is_ping = to_line(message), message.get("ask") == "ping"
         if self._peers.by_thumbprint(peer.thumbprint) is None:
             raise Permanent("peer-unknown", "the hub has not introduced it")
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            place = (await loop.getaddrinfo(peer.address, peer.channel_port, type=socket.SOCK_STREAM))[0]
-            plain = socket.socket(place[0], place[1])
-            try:
-                plain.setblocking(False)
-                _notice_silence(plain)
-                began = loop.time()
-                await loop.sock_connect(plain, place[4])
-                connect_ms = (loop.time() - began) * 1000
-                reader, writer = await asyncio.open_connection(
-                    sock=plain, ssl=self._trust.client, server_hostname="", limit=LINE_LIMIT_BYTES
-                )
-            except BaseException:
-                plain.close()
-                raise
-        return reader, writer, connect_ms
+        kept = None if is_ping else self._lines.take(peer)
+        if kept is not None:
+            with suppress(OSError, EOFError):  # ended meanwhile: ask again on a new one
+                return await self._asked(peer, kept, question, keep=True)
+        return await self._asked(peer, await self._lines.connect(peer), question, keep=not is_ping)
+
+    async def _asked(self, peer: Peer, line: Line, question: bytes, *, keep: bool) -> dict[str, Any]:
+        try:
+            reply = await line.ask(question)
+        except BaseException:
+            line.end()
+            raise
+        if keep:
+            self._lines.keep(peer, line)
+        else:
+            line.end()
+        return {**reply, "connect_ms": line.connect_ms}
 
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer
     ) -> None:
         self._open += 1
+        answered = 0
         try:
             if self._open > _CONNECTIONS_AT_ONCE:
                 return
             thumbprint = self._trust.require(writer)
-            async with asyncio.timeout(_READ_SECONDS):
-                question = await _read(reader)
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                reply = await answer(thumbprint, question)
-            writer.write(_line(reply))
-            await writer.drain()
-            with suppress(OSError, EOFError, TimeoutError):
-                async with asyncio.timeout(_READ_SECONDS):
-                    await reader.read(1)
+            while True:
+                async with asyncio.timeout(_IDLE_SECONDS if answered else _READ_SECONDS):
+                    question = await read_line(reader)
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    reply = await answer(thumbprint, question)
+                writer.write(to_line(reply))
+                await writer.drain()
+                answered += 1
         except (OSError, ValueError, EOFError, TimeoutError, Permanent) as error:
-            _log.info("a peer's connection ended: %s", _words(error))
+            if not answered or not isinstance(error, EOFError | TimeoutError):
+                _log.info("a peer's connection ended: %s", _words(error))
         finally:
             self._open -= 1
             writer.transport.abort()
@@ -141,41 +136,12 @@ class Channel:
             self._trust.trust(pem for pem in certificates if _is_readable(pem))
 
 
-def _notice_silence(connection: socket.socket) -> None:
-    """Let the kernel end a connection over a cut link, also while only an answer is awaited."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _SILENT_SECONDS - _PROBES)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_SECONDS * 1000)
-
-
 def _is_readable(pem: str) -> bool:
     try:
         ssl.PEM_cert_to_DER_cert(pem)
     except ValueError:
         return False
     return True
-
-
-def _line(message: Mapping[str, Any]) -> bytes:
-    data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
-    if len(data) > LINE_LIMIT_BYTES:
-        raise ValueError(f"a message of {len(data)} bytes is too long for the channel")
-    return data
-
-
-async def _read(reader: asyncio.StreamReader) -> dict[str, Any]:
-    line = await reader.readline()
-    if not line:
-        raise EOFError("it closed the connection")
-    try:
-        message = json.loads(line)
-    except RecursionError:
-        raise ValueError("JSON that is nested too deeply") from None
-    if not isinstance(message, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - like any other garbled line
-    return message
 
 
 def _words(error: BaseException) -> str:
