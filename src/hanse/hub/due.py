@@ -42,8 +42,8 @@ def do_due(hub: Hub, key: str) -> bool:
     return True
 
 
-def close_connection(change: Change, connection: str) -> None:
-    """Take the grant of a connection back everywhere it stands."""
+def close_connection(change: Change, connection: str, *, asked: bool = False) -> None:
+    """Take the grant of a connection back everywhere it stands: it is over, or somebody asked."""
     stored = load(change.tx, "connection", connection, ConnectionRecord)
     if stored is None:
         return
@@ -55,9 +55,8 @@ def close_connection(change: Change, connection: str) -> None:
             if left != order.grants:
                 change.order(ordered.value.site, order.model_copy(update={"grants": left}))
     change.tx.delete("connection", connection, expect=stored.version)
-    change.note(
-        "connection-closed", f"application/{stored.value.application}/connection/{connection}", id=connection
-    )
+    subject = f"application/{stored.value.application}/connection/{connection}"
+    change.note("connection-closed", subject, component=stored.value.component, asked=asked)
 
 
 def _end_way_back(change: Change, due: DueRecord) -> None:

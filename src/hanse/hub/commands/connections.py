@@ -150,8 +150,9 @@ def disconnect(hub: Hub, name: str, component: str, connection: str) -> Connecti
     """Take the grant back now. Raises Permanent(`connection-unknown`)."""
     found = find_connection(hub, name, component, connection)
     with hub.change() as change:
-        close_connection(change, connection)
-        change.note("connection-closed", f"application/{name}/connection/{connection}", asked=True)
+        if change.tx.get("connection", connection) is None:
+            raise unknown_connection(connection)
+        close_connection(change, connection, asked=True)
     return found.model_copy(update={"ready": False, "why": "closed", "sealed_credential": ""})
 
 
