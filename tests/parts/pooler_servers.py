@@ -1,10 +1,12 @@
 """Real private PostgreSQL servers for pooler tests: a role `app`, logins in it, one table."""
 
+import atexit
 import functools
 import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -23,6 +25,8 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "autovacuum": "off",
 }
+_KEPT = {"postgres", "template0", "template1"}
+_END_OTHERS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename <> 'root'"
 
 
 def own_address() -> str:
@@ -36,10 +40,12 @@ def free_port(address: str) -> int:
 
 
 def _as_postgres(*command: str) -> list[str]:
+    """Ends with this test process, however that ends."""
     if os.geteuid() != 0:
-        return list(command)
+        return ["setpriv", "--pdeathsig=INT", "--", *command]
     user = pwd.getpwnam("postgres")
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--", *command]
+    words = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--pdeathsig=INT", "--"]
+    return ["setpriv", *words, *command]
 
 
 @functools.cache
@@ -48,6 +54,7 @@ def _template() -> Path:
     place = Path(tempfile.mkdtemp(prefix="pooler-template-"))
     if os.geteuid() == 0:
         shutil.chown(place, "postgres", "postgres")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     words = ["-D", str(place / "data"), "-U", "root", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
     subprocess.run(_as_postgres(str(_BIN / "initdb"), *words), check=True, capture_output=True, cwd="/")
     return place
@@ -120,7 +127,28 @@ class Server:
         rows = self.root("postgres", "SELECT count(*) FROM pg_stat_activity WHERE usename NOT IN ('root')")
         return int(str(rows[0][0]))
 
+    def cleaned(self) -> None:
+        """As it was when it was made."""
+        self.root("postgres", _END_OTHERS)
+        for database in set(self._names("SELECT datname FROM pg_database")) - _KEPT - set(self.databases):
+            self.root("postgres", f"DROP DATABASE {database}")
+        for role in self._names("SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname <> 'root'"):
+            self.root("postgres", f"DROP ROLE {role}")
+        for database in self.databases:
+            self.root(database, "TRUNCATE written")
+
+    def _names(self, query: str) -> list[str]:
+        return [str(row[0]) for row in self.root("postgres", query)]
+
     def stop(self) -> None:
-        self._process.send_signal(2)
+        self._process.send_signal(signal.SIGINT)
         self._process.wait(20)
         shutil.rmtree(self.place, ignore_errors=True)
+
+
+@functools.cache
+def server(number: int) -> Server:
+    """One of the servers that all tests of this process use after each other."""
+    made = Server()
+    atexit.register(made.stop)
+    return made

@@ -25,7 +25,7 @@ from hanse.drivers.pooler.process import INSTALL, Bouncer, find_pgbouncer
 from hanse.drivers.pooler.upstream import answers, terminate
 from hanse.ports import Permanent, Temporary
 
-_NAME = re.compile(r"[A-Za-z0-9:/.-]{1,200}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:/-]{0,199}", re.ASCII)
 _ANSWER_SECONDS = 3.0
 """A console that is silent for so long belongs to a process that hangs."""
 _LOGIN_SECONDS = 0.25

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from hanse.ports import Permanent, Temporary
 
 _UID_FIRST, _UID_COUNT = 1_700_000_000, 100_000_000
 _START_SECONDS = 10.0
-_END_SECONDS = 3.0
+_END_SECONDS = 10.0
 _LOG_MAX = 4 * 1024 * 1024
 _RECORD, _MARK, _LOG, _WORK = "pool.json", "process.json", "pooler.log", "work"
 
@@ -116,10 +117,15 @@ class Bouncer:
         self.loaded(pool, rendered)
 
     async def end(self) -> None:
-        """No process of this pool is left; its clients are cut off."""
+        """No process of this pool is left; its clients are cut off, as they are when it is asked kindly.
+
+        Raises Temporary(`pooler-not-ended`).
+        """
         mark = self.running()
         if mark is not None:
-            await mark.end(_END_SECONDS)
+            mark.signal(signal.SIGKILL)
+            if not await mark.gone(_END_SECONDS):
+                raise Temporary("pooler-not-ended", "A pooler of this site does not end.", 1.0)
         (self._place / _MARK).unlink(missing_ok=True)
 
     async def erase(self) -> None:
