@@ -230,11 +230,8 @@ def doctor_command(*, json: Json = False) -> int:
     import asyncio
     import tempfile
 
-    from hanse.drivers.pooler.pooler import PgbouncerPooler
-
     with tempfile.TemporaryDirectory(prefix="hanse-doctor-") as scratch:
-        drivers, router = _drivers(Path(scratch), "doctor/here", "127.0.0.1", (10_000, 100), None)
-        pooler = PgbouncerPooler("doctor/here", Path(scratch) / "pooler")
+        drivers, router, pooler = _drivers(Path(scratch), "doctor/here", "127.0.0.1", (10_000, 100), None)
         found = asyncio.run(_probe([*drivers, pooler, router]))
     if json:
         _print_json(
@@ -260,14 +257,12 @@ async def _probe(parts: Sequence[Any]) -> list[Any]:
 def _build(home: Home) -> Any:
     """Everything of this site with its real parts."""
     from hanse.agent.process.running import Real, load_site
-    from hanse.drivers.pooler.pooler import PgbouncerPooler
 
     loaded = load_site(home)
     site_file = loaded.site_file()
     ports = (site_file.local.ports.first, site_file.local.ports.last - site_file.local.ports.first + 1)
     site, directory = loaded.identity.me.site, home.parts_directory
-    drivers, router = _drivers(directory, site, site_file.local.address, ports, loaded)
-    pooler = PgbouncerPooler(site, directory / "pooler")
+    drivers, router, pooler = _drivers(directory, site, site_file.local.address, ports, loaded)
     return Real(loaded, {driver.kind: driver for driver in drivers}, router, pooler)
 
 

@@ -47,8 +47,8 @@ class Addresses:
         return entry.address, self._take("endpoint", name, entry.address, ports)
 
     def local(self, name: str, address: str) -> tuple[str, int]:
-        """Where a consumer on this machine finds its connector."""
-        return address, self._take("local", name, address, self._site_file().local.ports)
+        """Where a consumer on this machine finds its connector: from the end, parts take the first ones."""
+        return address, self._take("local", name, address, self._site_file().local.ports, downward=True)
 
     def give_back(self, prefix: str) -> None:
         """Free every port whose name is `prefix` or starts with `prefix` and `:` or `/`."""
@@ -57,7 +57,7 @@ class Addresses:
             if name == prefix or name.startswith((f"{prefix}:", f"{prefix}/")):
                 self._journal.delete(_TABLE, key)
 
-    def _take(self, pool: str, name: str, address: str, ports: PortRange) -> int:
+    def _take(self, pool: str, name: str, address: str, ports: PortRange, *, downward: bool = False) -> int:
         key = f"{pool}/{name}"
         known = self._journal.get(_TABLE, key)
         if known is not None and known["address"] == address and known["port"] in ports:
@@ -67,7 +67,8 @@ class Addresses:
             for other, entry in self._journal.items(_TABLE)
             if other != key
         }
-        for port in range(ports.first, ports.last + 1):
+        every = range(ports.first, ports.last + 1)
+        for port in reversed(every) if downward else every:
             if (address, port) not in taken and self._is_free(address, port):
                 self._journal.put(_TABLE, key, {"address": address, "port": port})
                 return port

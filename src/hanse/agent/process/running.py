@@ -65,7 +65,6 @@ class Real:
     drivers: dict[str, Driver]
     router: Router
     pooler: Pooler
-    pooler: Pooler
 
 
 class Build(Protocol):
@@ -104,7 +103,6 @@ def make_parts(real: Real, journal: Journal, channel: Channel | None = None) -> 
         signer=KeySigner(load_key(loaded.home.key_file)),
         sealer=KeySealer(loaded.home.sealing_file.read_text()),
         router=real.router,
-        pooler=real.pooler,
         pooler=real.pooler,
         drivers=real.drivers,
         site_file=loaded.site_file,
