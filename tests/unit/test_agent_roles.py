@@ -154,7 +154,7 @@ def test_a_consumer_gets_a_fixed_local_address_and_the_opened_credential() -> No
         move = Move(world)
         await move.deploy()
         environment = dict(world.machines["c/1"].parts[str(WEB)].environment)
-        assert environment["store.endpoint"] == "http://local.c/1.example:9000"
+        assert environment["store.endpoint"] == "http://local.c/1.example:9099"
         assert environment["store.bucket"] == "shop-store"
         assert (await move.put("x")).served_by == "a/1"
         await world.kill("c/1")

@@ -1,11 +1,11 @@
 """What an agent is made of: the ports and drivers that a root plugs in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hanse.agent.place.file import SiteFile
 from hanse.agent.place.renewal import HubCertificate
-from hanse.drivers.contract import Capability, Driver, Pool, Pooler, Router
+from hanse.drivers.contract import Driver, Pooler, Router
 from hanse.model.replica.spec import Peer
 from hanse.ports import Carrier, Clock, Journal, Permanent, Random, Sealer, Signer
 
@@ -31,29 +31,6 @@ def _always_free(address: str, port: int) -> bool:  # noqa: ARG001
     return True
 
 
-class NoPooler:
-    """A site where no consumer can be bound to a database."""
-
-    async def probe(self) -> Capability:
-        """Not usable."""
-        return Capability(kind="pooler", usable=False)
-
-    async def hold(self, pools: tuple[Pool, ...]) -> None:
-        """Raises Permanent(`pooler-not-here`) if there is anything to hold."""
-        if pools:
-            raise Permanent("pooler-not-here", "This site has no pooler, so nothing here can use a database.")
-
-    async def pause(self, name: str, seconds: float) -> bool:  # noqa: ARG002
-        """There is nobody to wait for."""
-        return True
-
-    async def resume(self, name: str) -> None:
-        """Nothing was paused."""
-
-    async def stop(self) -> None:
-        """Nothing runs."""
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything an `Agent` needs. A simulation gives fakes, `site.py` the real ones."""
@@ -66,6 +43,8 @@ class Parts:
     signer: Signer
     sealer: Sealer
     router: Router
+    pooler: Pooler
+    """Between consumers here and the databases that they use."""
     drivers: Mapping[str, Driver]
     """By kind of component."""
     site_file: Callable[[], SiteFile]
@@ -76,7 +55,5 @@ class Parts:
     """What is wrong with the site file as it stands now."""
     port_is_free: Callable[[str, int], bool] = _always_free
     """Whether nobody listens at (IP, port) of this machine."""
-    pooler: Pooler = field(default_factory=NoPooler)
-    """Between consumers here and the databases that they use."""
     hub_certificate: HubCertificate | None = None
     """The way into the hub, where it is one that ends."""
