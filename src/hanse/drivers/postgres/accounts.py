@@ -16,6 +16,15 @@ _SETUP_SECONDS = 60.0
 _GRANT_SECONDS = 15.0
 _OURS = "select rolname from pg_roles where rolname ~ '^(u|f)_[0-9a-f]{16}$'"
 """Logins made by `new_user`; there are no others than these and the superuser."""
+_LOCK_OUT = """
+do $$ declare who text; begin
+  for who in select rolname from pg_roles where rolname ~ '^u_' and rolcanlogin loop
+    execute format('alter role %I nologin', who);
+  end loop;
+end $$;
+select pg_terminate_backend(pid) from pg_stat_activity
+where pid <> pg_backend_pid() and backend_type = 'client backend' and usename ~ '^u_'
+"""
 _COPYING: tuple[LiteralString, ...] = (
     "pg_backup_start(text, boolean)",
     "pg_backup_stop(boolean)",
@@ -60,30 +69,31 @@ async def furnish(cluster: Cluster, record: Record) -> None:
 async def enforce(cluster: Cluster, record: Record) -> None:
     """Exactly the record's credentials are accepted; whoever else is logged in is thrown out."""
     wanted = {one["user"]: one for one in record.credentials}
+    dependent = []
     async with session(cluster, record.port, ADMIN_DATABASE, _GRANT_SECONDS) as connection:
         there = {str(row[0]) for row in await _rows(connection, _OURS)}
-        async with connection.transaction():
-            await connection.execute("set local synchronous_commit = on")
-            for user, one in wanted.items():
-                await _login(connection, user, one, is_new=user not in there)
         stale = sorted(there - wanted.keys())
-        if stale:
-            await _expel(connection, stale)
+        made = [_login(connection, one, is_new=user not in there) for user, one in wanted.items()]
+        made += [_composed("alter role {} nologin noreplication", (user,)) for user in stale]
+        if made:
+            await connection.execute(library().sql.SQL("; ").join(made))
+        await connection.execute("set synchronous_commit = off")
+        await _expel(connection, stale)
         await _drop_slots(connection, [one["name"] for one in wanted.values()])
-    for user in stale:
-        await _drop(cluster, record, user)
+        for user in stale:
+            try:
+                await _run(connection, "drop role {}", (user,))
+            except library().errors.DependentObjectsStillExist:
+                dependent.append(user)
+    for user in dependent:
+        await _bequeath(cluster, record, user)
 
 
 async def lock_out(cluster: Cluster, port: int, seconds: float) -> None:
     """Clients cannot log in any more, and those who are in are thrown out. Followers stay."""
-    async with session(cluster, port, ADMIN_DATABASE, seconds) as connection:
-        rows = await _rows(connection, _OURS + " and rolname ~ '^u_' and rolcanlogin")
-        for row in rows:
-            await _run(connection, "alter role {} nologin", (str(row[0]),))
-        await connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where pid <> pg_backend_pid() and backend_type = 'client backend' and usename ~ '^u_'"
-        )
+    words = {"options": "-c synchronous_commit=off"}  # the server is stopped next, which waits for the disk
+    async with session(cluster, port, ADMIN_DATABASE, seconds, **words) as connection:
+        await connection.execute(_LOCK_OUT)
 
 
 async def drop_all_slots(cluster: Cluster, port: int) -> None:
@@ -92,46 +102,35 @@ async def drop_all_slots(cluster: Cluster, port: int) -> None:
         await _drop_slots(connection, [])
 
 
-async def _login(connection: "AsyncConnection[Any]", user: str, one: dict[str, str], *, is_new: bool) -> None:
+def _login(connection: "AsyncConnection[Any]", one: dict[str, str], *, is_new: bool) -> Any:
+    """Statements that make or renew a login; the password leaves this process only as its verifier."""
+    user = one["user"]
+    is_follower = user.startswith("f_")
+    group = FOLLOWERS if is_follower else OWNER if one["access"] == "write" else READERS
     pq = connection.pgconn
     secret = pq.encrypt_password(one["password"].encode(), user.encode(), b"scram-sha-256").decode()
-    if is_new:
-        await _run(connection, "create role {}", (user,))
-    if user.startswith("f_"):
-        await _run(connection, "alter role {} login replication", (user,))
-        await _run(connection, "grant {} to {}", (FOLLOWERS, user))
-    else:
-        group = OWNER if one["access"] == "write" else READERS
-        await _run(connection, "alter role {} login", (user,))
-        await _run(connection, "grant {} to {}", (group, user))
-        await _run(connection, "alter role {} set role to {}", (user, group))
-    await connection.execute(_composed("alter role {} password ", (user,)) + library().sql.Literal(secret))
+    sql = library().sql
+    parts = [_composed("create role {}", (user,))] if is_new else []
+    words = "alter role {} login replication password " if is_follower else "alter role {} login password "
+    parts.append(_composed(words, (user,)) + sql.Literal(secret))
+    parts.append(_composed("grant {} to {}", (group, user)))
+    if not is_follower:
+        parts.append(_composed("alter role {} set role to {}", (user, group)))
+    return sql.SQL("; ").join(parts)
 
 
 async def _expel(connection: "AsyncConnection[Any]", users: list[str]) -> None:
-    for user in users:
-        await _run(connection, "alter role {} nologin noreplication", (user,))
-    await connection.execute(
-        "select pg_terminate_backend(pid, 2000) from pg_stat_activity where usename = any(%s)", (users,)
-    )
+    if users:
+        query = "select pg_terminate_backend(pid, 2000) from pg_stat_activity where usename = any(%s)"
+        await connection.execute(query, (users,))
 
 
-async def _drop(cluster: Cluster, record: Record, user: str) -> None:
+async def _bequeath(cluster: Cluster, record: Record, user: str) -> None:
     """What a login made for itself belongs to all clients from now on."""
-    errors = library().errors
     async with session(cluster, record.port, ADMIN_DATABASE, _GRANT_SECONDS) as connection:
-        try:
-            await _run(connection, "drop role {}", (user,))
-        except errors.DependentObjectsStillExist:
-            pass
-        else:
-            return
-        names = [
-            str(row[0])
-            for row in await _rows(connection, "select datname from pg_database where datallowconn")
-        ]
-    for name in names:
-        async with session(cluster, record.port, name, _GRANT_SECONDS) as connection:
+        rows = await _rows(connection, "select datname from pg_database where datallowconn")
+    for row in rows:
+        async with session(cluster, record.port, str(row[0]), _GRANT_SECONDS) as connection:
             await _run(connection, "reassign owned by {} to {}", (user, OWNER))
             await _run(connection, "drop owned by {}", (user,))
     async with session(cluster, record.port, ADMIN_DATABASE, _GRANT_SECONDS) as connection:

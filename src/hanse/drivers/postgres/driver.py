@@ -5,8 +5,8 @@ import os
 import secrets
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,7 @@ class PostgresDriver:
         self._shelf = Shelf(directory, address, ports)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._passes: dict[str, Following] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def probe(self) -> Capability:
         """What this machine can do. Changes nothing."""
@@ -107,7 +108,9 @@ class PostgresDriver:
         The server is stopped cleanly, and whoever starts this directory again gets one that takes no write.
         """
         async with self._alone(key) as replica:
-            return await replica.fence()
+            position = await replica.fence()
+        self._soon(self._serve_fenced(key))
+        return position
 
     @in_words
     async def retain(self, key: ReplicaKey) -> None:
@@ -201,6 +204,22 @@ class PostgresDriver:
             running.stop.now()
         async with self._locks[str(key)]:
             yield self._replica(key)
+
+    @in_words
+    async def _serve_fenced(self, key: ReplicaKey) -> None:
+        async with self._locks[str(key)]:
+            await self._replica(key).serve_fenced()
+
+    def _soon(self, work: Awaitable[None]) -> None:
+        """Go on with it beside the caller; if it fails, the next look sees a silent server."""
+
+        async def quietly() -> None:
+            with suppress(Temporary, Permanent):
+                await work
+
+        task = asyncio.get_running_loop().create_task(quietly())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _replica(self, key: ReplicaKey) -> Replica:
         return Replica(key, self._shelf, self._address)

@@ -25,13 +25,10 @@ from hanse.ports import Permanent, Temporary
 _STILL_SECONDS = 20.0
 """After so long without any replay a pass gives up and says so."""
 _STANDING = """
-select system_identifier,
-       coalesce((select received_tli from pg_stat_wal_receiver), timeline_id),
-       coalesce(pg_last_wal_replay_lsn(), '0/0'),
+select coalesce(pg_last_wal_replay_lsn(), '0/0'),
        greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), '0/0'),
-       pg_is_wal_replay_paused(),
+       pg_get_wal_replay_pause_state() = 'paused',
        exists(select from pg_stat_wal_receiver where status = 'streaming')
-from pg_control_system(), pg_control_checkpoint()
 """
 
 
@@ -88,8 +85,8 @@ class Following:
         record = self._standby()
         if record.content != "whole" or record.login is None:
             await self.follow()
-        else:
-            record = await self._attach(await self._reach(record))
+        elif await self._reach(record) != record.login:
+            await self._attach(await self._reach(record))
         record = self._standby()
         behind = await self._wait_for(record, wanted, beyond=True)
         standing = await self._standing(record)
@@ -266,10 +263,11 @@ class Following:
         cluster = self._replica.cluster
         if cluster.running() is None:
             await self._replica.hold_standby(record)
-        async with session(cluster, record.port) as connection:
+        async with session(cluster, record.port, replication="database") as connection:
+            identity: Any = await (await connection.execute("IDENTIFY_SYSTEM")).fetchone()
             row: Any = await (await connection.execute(_STANDING)).fetchone()
-        replayed = Position(int(row[0]), int(row[1]), lsn_of(row[2]))
-        return Standing(replayed, lsn_of(row[3]), bool(row[4]), bool(row[5]))
+        replayed = Position(int(identity[0]), int(identity[1]), lsn_of(row[0]))
+        return Standing(replayed, lsn_of(row[1]), bool(row[2]), bool(row[3]))
 
     def _report_lag(self, lsn: int | None, wanted: Position) -> None:
         lag = None if lsn is None else max(0, wanted.lsn - lsn)

@@ -82,6 +82,14 @@ class Shelf:
         write_file(place / "record.json", _RECORD.dump_json(record))
         return record
 
+    def note(self, key: ReplicaKey, record: Record) -> Record:
+        """The same without waiting for the disk: for what would be found out again."""
+        draft = self.place(key) / "record.json.note"
+        draft.touch(mode=0o600)
+        draft.write_bytes(_RECORD.dump_json(record))
+        draft.replace(self.place(key) / "record.json")
+        return record
+
     def fresh(self, role: ReplicaRole, spec: PostgresSpec, major: int) -> Record:
         """A record with a port and a user of its own. Raises Permanent(`no-ports`)."""
         uid = _UID_FIRST + secrets.randbelow(_UID_COUNT)

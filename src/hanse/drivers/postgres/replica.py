@@ -46,6 +46,10 @@ class Replica:
         """Change the record, durably."""
         return self._shelf.save(self.key, replace(self.there(), **changes))
 
+    def note(self, **changes: Any) -> Record:
+        """The same without waiting for the disk: for what would be found out again."""
+        return self._shelf.note(self.key, replace(self.there(), **changes))
+
     # -- primary ----------------------------------------------------------------------------------
 
     async def serve(self, report: Report) -> None:
@@ -97,33 +101,37 @@ class Replica:
         await self._configure(record, ReplicaRole.PRIMARY)
         if self.cluster.running() is None:
             await self._launch(record)
-        moment = self.cluster.reload()
+        await asyncio.gather(self._reloaded(record, self.cluster.reload()), self._become_writable(record))
+        self.tunnel.dismiss()
+        self.note(login=None, position="", credentials=(), furnished="")
+
+    async def _become_writable(self, record: Record) -> None:
         async with session(self.cluster, record.port, seconds=_PROMOTE_SECONDS) as connection:
             await connection.execute("select pg_promote(false) where pg_is_in_recovery()")
             while True:
-                row = await (await connection.execute("select pg_is_in_recovery()")).fetchone()
-                if row is not None and not row[0]:
-                    break
+                row: Any = await (await connection.execute("select pg_is_in_recovery()")).fetchone()
+                if not row[0]:
+                    return
                 await asyncio.sleep(0.005)
-        await self._reloaded(record, moment)
-        self.tunnel.dismiss()
-        self.save(login=None, position="", credentials=(), furnished="")
 
     # -- fenced, retained -------------------------------------------------------------------------
 
     async def fence(self) -> str:
-        """The final position, once nothing can be written any more; followers can still read."""
+        """The final position, once nothing can be written any more. `serve_fenced` comes next."""
         record = self.there()
         if record.role is ReplicaRole.FENCED and record.position:
-            if self.cluster.running() is None:
-                await self._configure(record, ReplicaRole.FENCED)
-                await self.cluster.launch(record)
             return record.position
         position = await self._end_writing(record)
-        record = self.save(position=position)
+        self.note(position=position)
+        return position
+
+    async def serve_fenced(self) -> None:
+        """Followers can read what is left to read. Nothing if the role has changed since."""
+        record = self.record
+        if record is None or record.role is not ReplicaRole.FENCED or self.cluster.running() is not None:
+            return
         await self._configure(record, ReplicaRole.FENCED)
         await self.cluster.launch(record)
-        return position
 
     async def _end_writing(self, record: Record) -> str:
         if record.content != "whole" or record.login is not None:

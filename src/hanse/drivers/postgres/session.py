@@ -29,10 +29,11 @@ class NotYet(Temporary):
 
 @asynccontextmanager
 async def session(
-    cluster: Cluster, port: int, database: str = ADMIN_DATABASE, seconds: float = 5.0
+    cluster: Cluster, port: int, database: str = ADMIN_DATABASE, seconds: float = 5.0, **words: str
 ) -> AsyncIterator["AsyncConnection[Any]"]:
     """A connection for the block, which takes no longer than `seconds`; each statement commits.
 
+    `words`: more of libpq's.
     Raises NotYet, Temporary(`database-silent`), Temporary(`database-refuses`), Permanent(`disk-full`).
     """
     error_class = library().Error
@@ -42,7 +43,7 @@ async def session(
                 connection = await library().AsyncConnection.connect(
                     host=str(directory), port=port, user=SUPERUSER, dbname=database,
                     autocommit=True, connect_timeout=max(2, int(seconds)),
-                    client_encoding="utf8", application_name="hanse",
+                    client_encoding="utf8", application_name="hanse", **words,
                 )  # fmt: skip
             try:
                 yield connection

@@ -1,6 +1,7 @@
 """One replica's server on disk and as processes: made, started, found again, stopped, ended."""
 
 import asyncio
+import json
 import os
 import pwd
 import shutil
@@ -62,7 +63,9 @@ class Cluster:
 
     def hold_back(self, uid: int) -> None:
         """From now on every start, by whomever, gives a server that takes no write. Durable."""
-        self._write(SIGNAL_FILE, b"", uid)
+        (self.data / SIGNAL_FILE).touch(mode=0o600)
+        own(self.data / SIGNAL_FILE, uid)
+        _sync_directory(self.data)
 
     def release(self) -> None:
         """A start gives a primary again. Durable."""
@@ -112,7 +115,11 @@ class Cluster:
             own(password, record.uid)
         changed = [name for name, text in texts.items() if not _is(self.data / name, text.encode())]
         for name in changed:
-            self._write(name, texts[name].encode(), record.uid)
+            draft = self.data / f"{name}.new"
+            draft.write_text(texts[name])
+            draft.chmod(0o600)
+            own(draft, record.uid)
+            draft.replace(self.data / name)
         return bool(changed)
 
     async def control(self, record: Record) -> Control:
@@ -137,6 +144,7 @@ class Cluster:
     async def launch(self, record: Record, *, alone: bool = False) -> ProcessMark:
         """Start the server; it outlives this process. `alone`: reachable by nobody but this driver."""
         await self.sweep(record.uid)
+        _reap(self.place / "server.process")
         self.prepare(record.uid)
         return self._spawn(record, alone=alone)
 
@@ -153,8 +161,9 @@ class Cluster:
         mark.signal(signal.SIGCONT)  # one that somebody stopped could not end cleanly
         if not await _gone(mark, _SENDERS_SECONDS):
             self._end_senders(record.uid, mark)
-            await _gone(mark, _STOP_SECONDS)
-        await self.kill(record.uid)
+            if not await _gone(mark, _STOP_SECONDS):
+                await self.kill(record.uid)
+        (self.place / "server.process").unlink(missing_ok=True)
 
     async def kill(self, uid: int) -> None:
         """No process of this server is left, whatever it was doing."""
@@ -236,11 +245,6 @@ class Cluster:
                 if b"walsender" in Path(f"/proc/{one.pid}/cmdline").read_bytes():
                     one.signal(signal.SIGTERM)
 
-    def _write(self, name: str, data: bytes, uid: int) -> None:
-        write_file(self.data / name, data)
-        own(self.data / name, uid)
-        _sync_directory(self.data)
-
 
 def own(path: Path, uid: int) -> None:
     """Give a file to the replica's user."""
@@ -274,11 +278,19 @@ def _children(pid: int) -> list[ProcessMark]:
 
 def _is_server(entry: Path, uid: int) -> bool:
     try:
+        if entry.stat().st_uid != uid:  # spares reading about all the others
+            return False
         lines = (entry / "status").read_text().splitlines()
     except OSError:
         return False
     fields = dict(line.split(":", 1) for line in lines)
     return fields["Name"].strip() in _NAMES and fields["Uid"].split()[0] == str(uid)
+
+
+def _reap(path: Path) -> None:
+    """A killed server that nobody waited for still has its number, and would seem to hold the data."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        os.waitpid(json.loads(path.read_text())["pid"], os.WNOHANG)
 
 
 def _free_shared(uid: int) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+from hanse.drivers.identity import write_file
 from hanse.ports import Permanent
 
 MAJOR = 15
@@ -77,8 +78,10 @@ def environment(uid: int, work: Path, *, named: bool = False) -> dict[str, str]:
     plain = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": seen(work), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     if not named or os.geteuid() != 0:
         return plain
-    (work / "passwd").write_text(f"hanse:x:{uid}:{uid}::/tmp:/bin/false\n")
-    (work / "group").write_text(f"hanse:x:{uid}:\n")
+    accounts = {"passwd": f"hanse:x:{uid}:{uid}::/tmp:/bin/false\n", "group": f"hanse:x:{uid}:\n"}
+    for name, text in accounts.items():
+        write_file(work / name, text.encode())
+        os.chown(work / name, uid, uid)
     wrapped = {"NSS_WRAPPER_PASSWD": "/tmp/passwd", "NSS_WRAPPER_GROUP": "/tmp/group"}  # noqa: S108
     return {**plain, **wrapped, "LD_PRELOAD": _WRAPPER}
 
