@@ -16,6 +16,10 @@ from hanse.wire.api_client import ApiClient
 
 Document = Mapping[str, Any]
 
+ONE_WAY = (
+    "say where to with exactly one of --to SITE|PROVIDER, --away-from PROVIDER, --country CC and --back."
+)
+
 commands = make_app("hanse")
 
 
@@ -62,11 +66,7 @@ def move(
     """
     application, component = split_name(what)
     if sum((bool(to), bool(away_from), bool(country), back)) != 1:
-        raise Permanent(
-            "request-malformed",
-            "say where to with exactly one of --to SITE|PROVIDER, --away-from PROVIDER, --country CC and "
-            "--back.",
-        )
+        raise Permanent("request-malformed", ONE_WAY)
     asked = {
         "component": component,
         "to": to or None,
@@ -75,19 +75,22 @@ def move(
         "back": back,
         "keep_old_address_seconds": _seconds(keep_old_address) if keep_old_address else None,
     }
-    path = f"/v1/applications/{application}/moves"
     with open_hub() as client:
-        shown = client.send("POST", path, {**asked, "dry_run": True})
-        if not json:
-            say(move_lines(shown, client.get(f"/v1/applications/{application}")))
-        if dry_run:
-            if json:
-                say_json(shown)
-            return 0
-        if not yes and not confirm("Move like this?"):
-            return 1
-        begun = client.send("POST", path, asked)
+        _show(client, application, asked, as_json=json, alone=dry_run)
+        if dry_run or not (yes or confirm("Move like this?")):
+            return 0 if dry_run else 1
+        begun = client.send("POST", f"/v1/applications/{application}/moves", asked)
         return _watch(client, begun, as_json=json)
+
+
+def _show(client: ApiClient, application: str, asked: Document, *, as_json: bool, alone: bool) -> None:
+    """What would happen. A document only where nothing follows it."""
+    path = f"/v1/applications/{application}"
+    shown = client.send("POST", f"{path}/moves", {**asked, "dry_run": True})
+    if not as_json:
+        say(move_lines(shown, client.get(path)))
+    elif alone:
+        say_json(shown)
 
 
 def _country(text: str) -> str:
