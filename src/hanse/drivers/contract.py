@@ -160,6 +160,15 @@ class Foreseeing(Protocol):
 
 
 @runtime_checkable
+class Bracing(Protocol):
+    """Kinds whose fence is quicker if something is done shortly before it."""
+
+    async def brace(self, key: ReplicaKey) -> None:
+        """A fence of this primary is near. Clients notice nothing; only a help, so it may fail."""
+        ...
+
+
+@runtime_checkable
 class Granting(Protocol):
     """Kinds whose service asks for a credential."""
 

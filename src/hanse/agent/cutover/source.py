@@ -1,5 +1,6 @@
 """The source's part: close, fence, have the target catch up, relinquish, hand over until it is taken."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from hanse.agent.cutover.run import Office, Run
 from hanse.agent.cutover.sites import Here, RouteSites
 from hanse.agent.replica.claims import sign_relinquishment
 from hanse.agent.waiting import first_of
+from hanse.drivers.contract import Bracing
 from hanse.model.replica.role import ReplicaRole
 from hanse.ports import Permanent, Temporary
 from hanse.replicas.cutover import begin_source
@@ -42,6 +44,7 @@ from hanse.replicas.cutover.events import (
 
 _ASK_SECONDS = 20.0
 _SHORT_ASK_SECONDS = 5.0
+_BRACE_SECONDS = 15.0
 
 
 class Begin:
@@ -166,7 +169,16 @@ class SourceRun(Run):
             "grants": self.office.rooms.grants.live(self.ticket.key),
         }
         reply = await self.parts.carrier.ask(self.ticket.target, message, _ASK_SECONDS)
+        if reply.get("ok"):
+            await self._brace()
         self.feed(PeerPrepared() if reply.get("ok") else _refused(reply))
+
+    async def _brace(self) -> None:
+        """While clients are still served: what would make the fence slow."""
+        driver = self._driver()
+        if isinstance(driver, Bracing):
+            with suppress(Temporary, Permanent):
+                await first_of(self.parts.clock, driver.brace(self.ticket.key), _BRACE_SECONDS)
 
     async def _ask_catch_up(self, position: str) -> None:
         message = {

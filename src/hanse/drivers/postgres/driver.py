@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 _LOOK_SECONDS = 3.0
+_BRACE_SECONDS = 15.0
 _RESERVED = {"template0", "template1", ADMIN_DATABASE}
 
 
 class PostgresDriver:
-    """`Driver`, `Following`, `Foreseeing` and `Granting` for databases, on PostgreSQL and haproxy.
+    """`Driver`, `Following`, `Foreseeing`, `Bracing` and `Granting` for databases, on PostgreSQL and haproxy.
 
     `directory` is the driver's alone; `address` is an IP address of this machine where the servers
     listen; `ports` are those that they may take, one a replica, the last ones first.
@@ -100,6 +101,12 @@ class PostgresDriver:
             else:
                 replica.save(spec=self._checked(key, spec))
             await replica.stand_by()
+
+    @in_words
+    async def brace(self, key: ReplicaKey) -> None:
+        """Write out what memory holds now, so that the stop that fences has little left to write."""
+        async with self.administer(key, ADMIN_DATABASE, _BRACE_SECONDS) as connection:
+            await connection.execute("checkpoint")
 
     @in_words
     async def fence(self, key: ReplicaKey) -> str:

@@ -236,6 +236,8 @@ class Following:
                 standing: Standing | None = await self._standing(record)
             except NotYet:
                 standing = None
+            if standing is not None and standing.is_paused:  # the source allows more connections by now
+                await self._replica.hold_standby(record)
             now = time.monotonic()
             lsn = None if standing is None else standing.replayed.lsn
             if lsn is not None and (lsn > wanted.lsn or (lsn == wanted.lsn and not beyond)):

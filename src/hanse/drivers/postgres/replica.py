@@ -103,7 +103,9 @@ class Replica:
             await self._launch(record)
         await asyncio.gather(self._reloaded(record, self.cluster.reload()), self._become_writable(record))
         self.tunnel.dismiss()
-        self.note(login=None, position="", credentials=(), furnished="")
+        record = self.note(login=None, position="", furnished="")
+        if record.credentials:
+            await enforce(self.cluster, record)
 
     async def _become_writable(self, record: Record) -> None:
         async with session(self.cluster, record.port, seconds=_PROMOTE_SECONDS) as connection:

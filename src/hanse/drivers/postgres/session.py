@@ -113,5 +113,11 @@ async def wait_until(
             why = failure.message
         if loop.time() > deadline or cluster.running() is None:
             said = cluster.log(3) or why
+            if "No space left on device" in said:
+                raise Temporary(
+                    "disk-full",
+                    "The disk of this site is full, so a database cannot run. Free space, and it goes on.",
+                    10.0,
+                )
             raise Temporary("database-not-started", f"The database did not start: {said}", 5.0)
         await asyncio.sleep(0.01)
