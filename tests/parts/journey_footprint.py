@@ -70,7 +70,7 @@ def _mounts(journey: Journey) -> list[str]:
 def _files(place: Path) -> list[str]:
     """What drivers keep of components; the proxy's own files are of the site."""
     found = []
-    for kind in ("bucket", "container", "networks"):
+    for kind in ("bucket", "container", "networks", "postgres", "pooler"):
         top = place / "parts" / kind
         for directory, below, files in os.walk(top):
             if len(Path(directory).relative_to(top).parts) >= DEPTH:
