@@ -58,7 +58,7 @@ def test_a_dry_run_shows_price_gap_and_way_back_of_each_step(shop, hanse):
     for part in (
         "1  files         alder/one  cedar/one  bucket:standard           0.10   0.30      0.10",
         "1 files: way back for 24 h from then, paid for like a standby",
-        "expected gap: none: the new place serves before the old one ends",
+        "expected gap: not measured: the new place serves before the old one ends",
         "3 web-endpoint: its address http://127.0.0.1:8000 changes; the old one goes on for 24 h",
         "all of shop: 10.10 EUR a month now, then 30.30; and 10.10 for ways back",
     ):

@@ -96,7 +96,7 @@ def test_each_step_says_what_it_costs_and_interrupts(world: World) -> None:
         3 * 10**7,
     )
     assert files["gap"] == {"median_ms": None, "count": 0, "says": "not measured here yet"}
-    assert endpoint["gap"]["says"].startswith("none")
+    assert endpoint["gap"]["says"].startswith("not measured: the new address answers")
     assert moves["ways_back_micro_eur_per_month"] == 10_100_000
     assert (moves["operations"], stands(world)["files"]) == ([], "alder/one")
 
@@ -244,6 +244,16 @@ def test_holds_of_steps_that_were_not_begun_are_given_back(world: World) -> None
     }
     assert holds == {f"hold/{order['order']}-{name}": "released" for name in ("files", "web")}
     assert world.status()["last_move"]["go_back"] == []
+
+
+def test_a_step_that_has_not_begun_is_aborted_at_once_and_those_before_it_go_on(world: World) -> None:
+    shop(world)
+    names = world.ask("POST", MOVES, {"to": "cedar"})["operations"]
+    world.ask("POST", f"/v1/operations/{names[1]}/abort")
+    world.play()
+    assert stands(world) == {"files": "cedar/one", "web": "alder/one", "web-endpoint": "birch/one"}
+    last = world.status()["last_move"]
+    assert last["why"].endswith("was aborted: abort was asked for; not begun")
 
 
 def test_the_port_that_the_file_names_is_kept_at_the_new_place(world: World) -> None:

@@ -168,8 +168,9 @@ def _next_step(hub: Hub, tx: Transaction, operation_id: str) -> tuple[Stored[Ope
     if stored is None or stored.state not in ("open", "stuck"):
         return None
     ready, lost = _after(tx, stored.value)
-    if lost:
-        reason = f"{NEEDS}{lost}, which was aborted; not begun"
+    unwanted = stored.value.abort_wanted and not ready
+    if lost or unwanted:
+        reason = f"{NEEDS}{lost}, which was aborted; not begun" if lost else "abort was asked for; not begun"
         update = {"state": "aborted", "phase": "aborted", "reason": reason, "ended_at": hub.clock.now()}
         return stored, Step(stored.value.model_copy(update=update), (), Aborted(reason))
     application = load(tx, "application", stored.value.key.application, ApplicationRecord)

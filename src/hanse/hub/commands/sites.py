@@ -241,6 +241,9 @@ def _work_at(change: Change, site: str) -> set[str]:
         for component in (*record.components.values(), *record.endpoints.values()):
             if site in (component.placement.site, component.primary, component.way_back_site):
                 found.add(f"{record.name}/{component.placement.component}")
+        for kept in record.kept_addresses:
+            if kept.placement.site == site:
+                found.add(f"the old address of {record.name}/{kept.component}")
     return found
 
 

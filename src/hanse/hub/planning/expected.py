@@ -17,9 +17,9 @@ from hanse.ports import Transaction
 GIB = 1 << 30
 TICKETS_MAX = 200
 """Cut-overs that a median is taken of: the newest."""
-_WITHOUT_GAP = {
-    "container": "none: the new place serves before the old one ends",
-    "endpoint": "none: the new address answers before the old one ends",
+_OVERLAPPING = {
+    "container": "not measured: the new place serves before the old one ends",
+    "endpoint": "not measured: the new address answers before the old one ends",
 }
 
 
@@ -65,8 +65,8 @@ def _number(ticket: str) -> int:
 
 def gap_of(kind: str, measured: Mapping[str, Sequence[int]]) -> Gap:
     """What to expect of one cut-over of this kind."""
-    if kind in _WITHOUT_GAP:
-        return Gap(median_ms=None, count=0, says=_WITHOUT_GAP[kind])
+    if kind in _OVERLAPPING:
+        return Gap(median_ms=None, count=0, says=_OVERLAPPING[kind])
     found = measured.get(kind, ())
     if not found:
         return Gap(median_ms=None, count=0, says="not measured here yet")
@@ -86,7 +86,7 @@ def used_bytes(tx: Transaction, key: ReplicaKey, site: str) -> int | None:
 
 def copy_of(part: Part, target: str, size_bytes: int | None, catalogue: Catalogue) -> Copy:
     """What bringing the data of a part to its target costs."""
-    if part.kind in _WITHOUT_GAP:
+    if part.kind in _OVERLAPPING:
         what = "nothing; the image comes from the hub" if part.kind == "container" else "nothing"
         return Copy(size_bytes=0, micro_eur=0, says=what)
     if any(each.site == target for each in part.ways_back):
