@@ -15,6 +15,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from hanse.agent.process.supervise import EXIT_NOT_AGAIN, take_over
+from hanse.cli.helping import help_lines, wants_help
 from hanse.cli.refusal import misuse, refuse
 from hanse.ports import Permanent, Temporary
 
@@ -207,20 +208,16 @@ def leave_command(
     return 0
 
 
-doctor_commands = cyclopts.App(
-    name="hanse doctor",
-    help="""What this machine can run, how to add the rest, and what it cannot enforce.
-
-Changes nothing; the exit code is 1 if something is missing. Examples: `hanse doctor`, `hanse doctor --json`
-""",
-    version_flags=[],
-    result_action="return_value",
-)
+doctor_commands = cyclopts.App(name="hanse doctor", version_flags=[], result_action="return_value")
 
 
 @doctor_commands.default
 def doctor_command(*, json: Json = False) -> int:
-    """Look at this machine and change nothing.
+    """What this machine can run, how to add the rest, and what it cannot enforce.
+
+    Changes nothing; the exit code is 1 if something is missing.
+
+    Examples: `hanse doctor`, `hanse doctor --json`
 
     Parameters
     ----------
@@ -352,6 +349,9 @@ def run(argv: Sequence[str]) -> int:
     app = doctor_commands if is_doctor else commands
     if words[:1] in (["site"], ["doctor"]):
         words = words[1:]
+    if wants_help(words):
+        print("\n".join(help_lines(app, words, "hanse doctor" if is_doctor else "hanse site")))
+        return 0
     try:
         result = app(words, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:

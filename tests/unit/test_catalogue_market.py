@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanse.catalogue.market import OFFERS_MAX, MarketRows, merge, read_market, shipped_market
+from hanse.catalogue.market import OFFERS_MAX, MarketRows, merge, places_of, read_market, shipped_market
+from hanse.catalogue.places import shipped_places
 from hanse.model.market.offer import Offer, Provider, Site, SiteStatement
 
 PROVIDERS = "id,name,country,parent_country,source\nalba,Alba,IT,,a list\n"
@@ -206,3 +207,8 @@ def test_the_room_loads_neither_numpy_nor_the_web():
     code = f"import sys, hanse.catalogue.market; print([m for m in {unwanted} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_places_alone_are_those_of_the_whole_market():
+    assert shipped_places() == places_of(shipped_market())
+    assert len(shipped_places()) > 20

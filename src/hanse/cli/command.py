@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Sequence
 
-from hanse.cli.refusal import misuse, refuse
+from hanse.cli.refusal import USAGE, misuse, refuse
 from hanse.ports import Permanent, Temporary
 
 ROOMS = {
@@ -38,7 +38,15 @@ def run(argv: Sequence[str]) -> int:
         return _unknown(words)
     import cyclopts
 
+    from hanse.cli.helping import help_lines, is_group, wants_help
+
     commands = importlib.import_module(f"hanse.cli.verbs.{room}").commands
+    if wants_help(words):
+        print("\n".join(help_lines(commands, words)))
+        return 0
+    if is_group(commands, words):
+        print("\n".join(help_lines(commands, words)))
+        return USAGE
     try:
         result = commands(words, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:

@@ -5,9 +5,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hanse.ports import Permanent
-from hanse.wire.api_client import ApiClient
+
+if TYPE_CHECKING:
+    from hanse.wire.api_client import ApiClient
 
 
 def config_file() -> Path:
@@ -24,7 +27,7 @@ def hub_that_is_meant(field: str = "url") -> str:
 
 
 @contextmanager
-def open_hub() -> Iterator[ApiClient]:
+def open_hub() -> Iterator["ApiClient"]:
     """A client of the hub that is meant. Raises Permanent(`hub-unknown`, `config-unreadable`)."""
     known = {} if os.environ.get("HANSE_HUB") else _configured()
     url = os.environ.get("HANSE_HUB") or known.get("url", "")
@@ -37,6 +40,8 @@ def open_hub() -> Iterator[ApiClient]:
         )
     authority_file = os.environ.get("HANSE_HUB_CA") or known.get("ca_file", "")
     authority = _read(Path(authority_file), "the hub's authority certificate") if authority_file else ""
+    from hanse.wire.api_client import ApiClient
+
     client = ApiClient(url, _token(known), authority)
     try:
         yield client

@@ -17,10 +17,10 @@ from hanse.cli.finding import open_hub
 from hanse.cli.names import split_component
 from hanse.cli.show.operations import failure_lines
 from hanse.ports import Permanent, Temporary
-from hanse.wire.api_client import ApiClient
 
 if TYPE_CHECKING:
     from hanse.cli.splice import LocalPort
+    from hanse.wire.api_client import ApiClient
 
 READY_SECONDS = 45.0
 LOOK_SECONDS = 0.2
@@ -52,7 +52,7 @@ class Keys:
 class Way:
     """What the hub and the component's site gave for this command. It may change when the component moves."""
 
-    def __init__(self, client: ApiClient, where: str, keys: Keys, found: dict[str, Any]) -> None:
+    def __init__(self, client: "ApiClient", where: str, keys: Keys, found: dict[str, Any]) -> None:
         self._client, self._where = client, where
         self.keys = keys
         self.found = found
@@ -122,7 +122,7 @@ def _keys() -> Iterator[Keys]:
         yield keys
 
 
-def _ready(client: ApiClient, where: str, component: str) -> dict[str, Any]:
+def _ready(client: "ApiClient", where: str, component: str) -> dict[str, Any]:
     """The connection once its site lets us in. Raises Permanent(`site-silent`)."""
     deadline = time.monotonic() + READY_SECONDS
     while True:

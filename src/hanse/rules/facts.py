@@ -19,14 +19,18 @@ This is the one list of fact names; requirements may use no other.
 | `rtt_ms:LAT,LON` | milliseconds, round trip to the place | the name is malformed |
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hanse.model.application.requirement import Scalar
-from hanse.model.market.offer import Catalogue, Offer, Provider, Site
+
+if TYPE_CHECKING:
+    from hanse.model.market.offer import Catalogue, Offer, Provider, Site
 
 RTT_PREFIX: Final = "rtt_ms:"
 SET_FACTS: Final = frozenset({"site.runs"})

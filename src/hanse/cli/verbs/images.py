@@ -5,14 +5,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hanse.cli.finding import open_hub
 from hanse.cli.show.table import moment, size, table
 from hanse.cli.speaking import Json, make_app, say, say_json
 from hanse.ports import Permanent
-from hanse.wire.api_client import ApiClient, Document
 from hanse.wire.problem import ApiProblem
+
+if TYPE_CHECKING:
+    from hanse.wire.api_client import ApiClient
 
 IMAGE_MAX_BYTES = 2 * 1024**3
 BLOCK_BYTES = 1024 * 1024
@@ -128,7 +130,7 @@ def _digest(archive: BinaryIO, tell: Callable[[int], None]) -> str:
     return f"sha256:{found.hexdigest()}"
 
 
-def _known(client: ApiClient, digest: str) -> Document | None:
+def _known(client: "ApiClient", digest: str) -> dict[str, Any] | None:
     try:
         return client.get(f"/v1/images/{digest}")
     except ApiProblem as problem:

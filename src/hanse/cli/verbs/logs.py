@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -14,7 +14,9 @@ from hanse.cli.show.operations import failure_lines
 from hanse.cli.show.table import moment
 from hanse.cli.speaking import Json, make_app, say, say_json
 from hanse.ports import Permanent, Temporary
-from hanse.wire.api_client import ApiClient
+
+if TYPE_CHECKING:
+    from hanse.wire.api_client import ApiClient
 
 LINES_MAX = 10_000
 READY_SECONDS = 20.0
@@ -85,7 +87,7 @@ Look = Callable[[], tuple[str, str]]
 class _Reader:
     """One who reads: the sealing key is made here and ends with the command."""
 
-    def __init__(self, client: ApiClient, path: str, component: str, lines: int, *, follows: bool) -> None:
+    def __init__(self, client: "ApiClient", path: str, component: str, lines: int, *, follows: bool) -> None:
         from hanse.trust.keys import make_sealing_key
         from hanse.trust.sealing import KeySealer
 

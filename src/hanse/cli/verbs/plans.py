@@ -12,12 +12,12 @@ from hanse.cli.show.follow import Board, follow, verdict
 from hanse.cli.show.plan import plan_lines
 from hanse.cli.show.status import status_lines
 from hanse.cli.speaking import Json, Yes, confirm, make_app, say, say_json
-from hanse.wire.api_client import ApiClient
 from hanse.wire.problem import ApiProblem
 
 if TYPE_CHECKING:
     from hanse.model.application.file import Application
     from hanse.model.application.requirement import Mandate
+    from hanse.wire.api_client import ApiClient
 
 commands = make_app("hanse")
 
@@ -97,7 +97,7 @@ def apply(file: Path, *, yes: Yes = False, json: Json = False) -> int:
         return _watch(client, applied, as_json=json)
 
 
-def make_plan(client: ApiClient, file: Path, *, market: bool) -> dict[str, Any]:
+def make_plan(client: "ApiClient", file: Path, *, market: bool) -> dict[str, Any]:
     """The hub's answer to an application file; its mistakes by FILE:LINE:COLUMN."""
     text = read_text(file)
     try:
@@ -106,7 +106,7 @@ def make_plan(client: ApiClient, file: Path, *, market: bool) -> dict[str, Any]:
         raise mistakes_of(problem, file) from problem
 
 
-def _watch(client: ApiClient, applied: Mapping[str, Any], *, as_json: bool) -> int:
+def _watch(client: "ApiClient", applied: Mapping[str, Any], *, as_json: bool) -> int:
     name, operations = applied["application"], applied["operations"]
     board = Board(sys.stderr if as_json else sys.stdout)
     found = follow(client, name, operations, board)
@@ -142,6 +142,6 @@ def _places(application: "Application") -> Mapping[str, tuple[float, float]]:
     """Cities of the market that comes with Hanse; read only for a file that names one."""
     if not any(rule.to.city for rule in application.policy.latency):
         return {}
-    from hanse.catalogue.market import places_of, shipped_market
+    from hanse.catalogue.places import shipped_places
 
-    return places_of(shipped_market())
+    return shipped_places()
