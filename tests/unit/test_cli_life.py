@@ -184,7 +184,7 @@ def test_what_was_not_bought_is_told_once_and_retired_with_words(full, hanse, fi
 
 
 def test_a_connection_whose_site_does_not_answer_is_told_after_a_while(shop, hanse, hub, monkeypatch):
-    monkeypatch.setattr("hanse.cli.way.READY_SECONDS", 0.0)
+    monkeypatch.setattr("hanse.cli.reach.way.READY_SECONDS", 0.0)
     hub.playing.clear()
     try:
         assert "cannot be connected to" in hanse("connect", "shop/files", code=1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hanse.cli.splice import Line, LocalPort
+from hanse.cli.reach.splice import Line, LocalPort
 from hanse.ports import Permanent
 from hanse.trust.authority import self_signed
 from hanse.trust.keys import make_key, private_pem, write_private

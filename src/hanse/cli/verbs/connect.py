@@ -5,9 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hanse.cli.credential import Facts, facts_of, words_of
+from hanse.cli.reach.credential import Facts, facts_of, words_of
+from hanse.cli.reach.way import Way, open_way
 from hanse.cli.speaking import Json, make_app, say, say_json
-from hanse.cli.way import Way, open_way
 from hanse.ports import Permanent
 
 commands = make_app("hanse")

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hanse.cli.credential import Facts, facts_of
+from hanse.cli.reach.credential import Facts, facts_of
+from hanse.cli.reach.way import Way, open_way
 from hanse.cli.speaking import make_app
-from hanse.cli.way import Way, open_way
 from hanse.ports import Permanent
 
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")

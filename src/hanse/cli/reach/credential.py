@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
+from hanse.cli.reach.way import Way, malformed
 from hanse.cli.show.table import moment
-from hanse.cli.way import Way, malformed
 
 Facts = dict[str, Any]
 

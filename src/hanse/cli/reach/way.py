@@ -19,7 +19,7 @@ from hanse.cli.show.operations import failure_lines
 from hanse.ports import Permanent, Temporary
 
 if TYPE_CHECKING:
-    from hanse.cli.splice import LocalPort
+    from hanse.cli.reach.splice import LocalPort
     from hanse.wire.api_client import ApiClient
 
 READY_SECONDS = 45.0
@@ -68,7 +68,7 @@ class Way:
 
     def local_port(self) -> "LocalPort":
         """A port of this machine that leads there, not open yet."""
-        from hanse.cli.splice import Line, LocalPort
+        from hanse.cli.reach.splice import Line, LocalPort
         from hanse.wire.tls import PeerTrust
 
         trust = PeerTrust(self.keys.certificate_file, self.keys.key_file)

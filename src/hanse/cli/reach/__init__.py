@@ -1,0 +1,1 @@
+"""The way from this machine into a component: leave to use it, a local port, a credential."""
