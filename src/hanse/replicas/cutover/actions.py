@@ -35,7 +35,7 @@ class HoldRoutes:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRoutes:
-    """Source → route sites by channel, once it serves again: `release`. A hold that misses it ends by itself."""
+    """Source → route sites by channel, once it serves again: `release`; missed holds end by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
