@@ -20,6 +20,7 @@ from hanse.replicas.cutover.actions import RETRY_SECONDS, AnswerTooLate
 from hanse.replicas.cutover.events import DeadlinePassed, Failed
 
 _SAY_SECONDS = 0.1
+_WAKE_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -186,6 +187,11 @@ class Run:
                 if not self.needs_lock:
                     break
                 await self._bell.wait(None)
+        self.talk(self._wake())
+
+    async def _wake(self) -> None:
+        """The orders' turn: not while the other parts still do what clients wait for."""
+        await self.parts.clock.sleep(_WAKE_SECONDS)
         self.office.wake(f"replica/{self.ticket.key}")
 
     async def _guarded(self, action: Any) -> None:

@@ -55,6 +55,7 @@ class TargetRun(Run):
         self._dark_from: float | None = None
         self._serves_now = False
         self._is_ours = False
+        self._is_caught_up = False
 
     def expect(self, request: str) -> "asyncio.Future[Reply]":
         """The reply to a request of the source, given when the machine has decided it."""
@@ -120,6 +121,7 @@ class TargetRun(Run):
                 self._answer_all({"ok": False, "code": code, "reason": reason})
             case CatchUp(position):
                 reached = await self._catch_up(position)
+                self._is_caught_up = True
                 self.feed(CaughtUp(reached))
                 self._answer("catch_up", {"ok": True, "position": reached})
             case WriteServing(epoch):
@@ -127,7 +129,7 @@ class TargetRun(Run):
                 self.feed(ServingWritten())
             case Serve(_, after_seconds):
                 await self.parts.clock.sleep(after_seconds)
-                await self.office.roles.serve(self._replica(), {})
+                await self.office.roles.serve(self._replica(), {}, at_once=self._is_caught_up)
                 self._measure()
                 self._serves_now = True
                 self.feed(ServingNow())
