@@ -210,3 +210,37 @@ async def test_an_interrupted_copy_can_be_erased(source: Place, target: Place) -
             await copying
     assert (await target.driver.look(target.key)).role is ReplicaRole.ABSENT
     assert not target.driver._shelf.place(target.key).exists()
+
+
+async def test_an_aborted_move_keeps_its_follower(source: Place, target: Place) -> None:
+    async with target.way_to(source) as way:
+        await target.driver.follow(target.key, way, target.report)
+        position = await source.driver.fence(source.key)
+        await target.driver.catch_up(target.key, way, position, target.report)
+        await source.driver.primary(source.key, source.spec, {}, source.report)
+        source.tell("insert into words values ('after the abort')")
+        target.progress.clear()
+        await target.driver.follow(target.key, way, target.report)
+        assert _copied_bytes(target) == []
+
+
+async def test_a_standby_follows_a_source_that_allows_more_connections(source: Place, target: Place) -> None:
+    await target.follow(source)
+    larger = source.spec.size.model_copy(update={"memory_bytes": 1024 * MIB})
+    source.spec = source.spec.model_copy(update={"size": larger})
+    await source.serve()
+    source.tell("insert into words values ('more')")
+    await _move(source, target)
+    assert target.ask("select word from words") == "more"
+
+
+async def test_a_retained_standby_never_serves_an_old_history_as_its_source(
+    source: Place, target: Place
+) -> None:
+    await target.follow(source)
+    await target.driver.retain(target.key)
+    assert target.cluster.running() is None
+    await target.serve()
+    assert target.ask("select count(*) from words") == 0
+    position = await target.driver.fence(target.key)
+    assert position.split(":")[1] == "2"

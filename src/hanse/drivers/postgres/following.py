@@ -19,7 +19,7 @@ from hanse.drivers.postgres.server.control import Position, differs, lsn_of
 from hanse.drivers.postgres.session import NotYet, session
 from hanse.drivers.postgres.source import Facts, Link, Stop, in_thread, link
 from hanse.model.replica.observation import Progress
-from hanse.model.replica.role import ReplicaRole
+from hanse.model.replica.role import ReplicaKey, ReplicaRole
 from hanse.ports import Permanent, Temporary
 
 _STILL_SECONDS = 20.0
@@ -42,6 +42,23 @@ class Standing:
     is_streaming: bool
 
 
+def check_kin(key: ReplicaKey, facts: Facts) -> None:
+    """Raises Permanent(`version-differs`, `architecture-differs`) if this machine cannot run a copy."""
+    if program.find_programs(facts.major) is None:
+        here = ", ".join(str(one) for one in program.installed()) or "none"
+        raise Permanent(
+            "version-differs",
+            f"The source of database {key} is PostgreSQL {facts.major}; this site has {here}. A copy needs "
+            f"the same major version: install postgresql-{facts.major} here, or move to a site that has it.",
+        )
+    if facts.machine and facts.machine != platform.machine():
+        raise Permanent(
+            "architecture-differs",
+            f"The source of database {key} runs on {facts.machine}, this site on {platform.machine()}. "
+            "A copy of the files needs the same processor; move to another site.",
+        )
+
+
 class Following:
     """One pass of one replica at a site."""
 
@@ -59,7 +76,7 @@ class Following:
         record = self._standby()
         login = await self._reach(record)
         facts = await in_thread(lambda: self._facts(login), self.stop)
-        self._check_kin(facts)
+        check_kin(self._replica.key, facts)
         moved = objects = 0
         if await self._needs_copy(record, login, facts):
             moved, objects = await self._copy(record, login, facts)
@@ -115,23 +132,6 @@ class Following:
     def _facts(self, login: Login) -> Facts:
         with link(self._replica.tunnel.sockets, login, self.stop) as there:
             return there.facts(self._slot)
-
-    def _check_kin(self, facts: Facts) -> None:
-        """Raises Permanent(`version-differs`, `architecture-differs`)."""
-        if program.find_programs(facts.major) is None:
-            here = ", ".join(str(one) for one in program.installed()) or "none"
-            raise Permanent(
-                "version-differs",
-                f"The source of database {self._replica.key} is PostgreSQL {facts.major}; this site has "
-                f"{here}. A copy needs the same major version: install postgresql-{facts.major} here, or "
-                "move to a site that has it.",
-            )
-        if facts.machine and facts.machine != platform.machine():
-            raise Permanent(
-                "architecture-differs",
-                f"The source of database {self._replica.key} runs on {facts.machine}, this site on "
-                f"{platform.machine()}. A copy of the files needs the same processor; move to another site.",
-            )
 
     async def _needs_copy(self, record: Record, login: Login, facts: Facts) -> bool:
         replica = self._replica
