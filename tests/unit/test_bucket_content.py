@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hanse.drivers.bucket.content import comparison
+from hanse.drivers.bucket.follow.content import comparison
 from hanse.drivers.bucket.s3 import Listed
 
 IN_PARTS, WHOLE = "c8f0fbcf-1", "b76b8d4d"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hanse.drivers.bucket.failure import in_words
-from hanse.drivers.bucket.passes import Target, position_of, run_pass
+from hanse.drivers.bucket.follow.passes import Target, position_of, run_pass
 from hanse.drivers.bucket.record import PortBlock, Record, Shelf
 from hanse.drivers.bucket.s3 import S3, Account
 from hanse.drivers.bucket.service import STORE, Service, find_program

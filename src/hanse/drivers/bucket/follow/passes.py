@@ -10,10 +10,10 @@ from pathlib import Path
 from queue import Empty, Queue
 from time import monotonic
 
-from hanse.drivers.bucket.content import Amount, Content, comparison
+from hanse.drivers.bucket.follow.content import Amount, Content, comparison
 from hanse.drivers.bucket.failure import disk_full
 from hanse.drivers.bucket.s3 import S3, Account, Listed
-from hanse.drivers.bucket.transfer import Job, copy, free_bytes, odd, source_account
+from hanse.drivers.bucket.follow.transfer import Job, copy, free_bytes, odd, source_account
 from hanse.drivers.contract import Pass, Report, Source
 from hanse.model.replica.observation import Progress
 from hanse.ports import Permanent, Temporary

@@ -1,0 +1,1 @@
+"""Following a bucket elsewhere: compare, copy, delete, remember what was copied."""
