@@ -95,7 +95,7 @@ def test_a_site_file_with_a_mistake_is_told_by_its_place(applicant: Applicant) -
     applicant.offers.write_text(applicant.offers.read_text().replace('country: "IT"', "country: NO"))
     told = applicant.journey.refused(*applicant.join(applicant.invited()))
     assert told.startswith(f"hanse: {applicant.offers}, line 1")
-    assert 'Write "NO" in quotes' in told
+    assert 'write "NO"' in told
     assert applicant.is_untouched()
 
 

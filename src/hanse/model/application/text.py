@@ -4,9 +4,10 @@ Refused: anchors, aliases, tags, directives, duplicate keys, keys that are not t
 more than 1 MiB, more than 32 levels, more than 20,000 values. Nothing is resolved or constructed.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -27,6 +28,11 @@ BYTES_MAX: Final = 1024 * 1024
 START: Final = Mark(1, 1)
 DEPTH_MAX: Final = 32
 NODES_MAX: Final = 20_000
+NUMBER: Final = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
+OTHER_NUMBER: Final = re.compile(r"[-+]?(0[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|\.(inf|Inf|INF|nan|NaN|NAN))")
+"""Numbers to YAML 1.2 that are text, or other numbers, to other readers."""
+DIGITS_MAX: Final = 30
+NO_VALUE: Final = ("", "~", "null", "Null", "NULL")
 _NOT_TEXT: Final = re.compile("[\ud800-\udfff\x00]")
 
 
@@ -157,7 +163,7 @@ class _Builder:
         if event.version is not None or event.tags:
             self._say("a % directive", "no directives: the file is YAML 1.2")
         if self._documents > 1:
-            self._say("a second document begins", "one application in a file")
+            self._say("a second document begins", "one document in a file")
             raise _Stop
 
     def _count(self, event: ScalarEvent | CollectionStartEvent) -> None:
@@ -226,6 +232,31 @@ class _Builder:
             self._say(f"{text} without quotes is not text to every program", f'write "{text}"')
         self._keys[-1] = (node.mark, text)
         return isinstance(node, ScalarNode)
+
+
+def scalar_of(node: ScalarNode) -> tuple[Any, tuple[str, str] | None]:
+    """The value by the core rules of YAML 1.2; and what is odd about it, and allowed instead.
+
+    None where there is no value, or none that can be held.
+    """
+    text = node.text
+    if not node.plain:
+        return text, None
+    if text in NO_VALUE:
+        return None, ("there is no value", "a value, or leave the field out")
+    if is_ambiguous(text):
+        what = f"{text} without quotes is text to some programs and a truth value to others"
+        return text, (what, f'write "{text}"')
+    if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
+        return text.lower() == "true", None
+    if NUMBER.fullmatch(text):
+        if len(text) > DIGITS_MAX or not math.isfinite(float(text)):
+            return None, (f"{shown(text)} is too long for a number", "fewer digits")
+        return (int if re.fullmatch(r"[-+]?[0-9]+", text) else float)(text), None
+    if OTHER_NUMBER.fullmatch(text):
+        what = f"{text} is read differently by different programs"
+        return text, (what, f'a decimal number, or "{text}" where text is meant')
+    return text, None
 
 
 def is_ambiguous(text: str) -> bool:

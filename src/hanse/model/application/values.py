@@ -1,19 +1,13 @@
 """From the marked tree to plain values, by the core rules of YAML 1.2, with the place of each."""
 
-import math
-import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hanse.model.application.mistake import Mark, Mistake, shown
 from hanse.model.application.quantities import DURATION_WORDS, duration_seconds
 from hanse.model.application.schema import DURATIONS
-from hanse.model.application.text import MappingNode, Node, ScalarNode, SequenceNode, is_ambiguous
+from hanse.model.application.text import MappingNode, Node, ScalarNode, SequenceNode, scalar_of
 
-NUMBER: Final = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
-OTHER_NUMBER: Final = re.compile(r"[-+]?(0[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|\.(inf|Inf|INF|nan|NaN|NAN))")
-"""Numbers to YAML 1.2 that are text, or other numbers, to other readers."""
-DIGITS_MAX: Final = 30
 _DURATION_PATH: Final = 3
 """`components.NAME.way_back`."""
 
@@ -97,32 +91,9 @@ def _duration(node: Node, path: tuple[str | int, ...], values: Values) -> int | 
 
 
 def _scalar(node: ScalarNode, path: tuple[str | int, ...], values: Values) -> Any:
-    text = node.text
-    if not node.plain:
-        return text
-    if text in ("", "~", "null", "Null", "NULL"):
-        values.say(path, node.mark, "there is no value", "a value, or leave the field out")
-        return None
-    if is_ambiguous(text):
-        what = f"{text} without quotes is text to some programs and a truth value to others"
-        values.say(path, node.mark, what, f'write "{text}"')
-        return text
-    if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
-        values.unquoted[field_name(path)] = text
-        return text.lower() == "true"
-    return _number(node, path, values) if NUMBER.fullmatch(text) else _text(node, path, values)
-
-
-def _number(node: ScalarNode, path: tuple[str | int, ...], values: Values) -> Any:
-    values.unquoted[field_name(path)] = node.text
-    if len(node.text) > DIGITS_MAX or not math.isfinite(float(node.text)):
-        values.say(path, node.mark, f"{shown(node.text)} is too long for a number", "fewer digits")
-        return None
-    return int(node.text) if re.fullmatch(r"[-+]?[0-9]+", node.text) else float(node.text)
-
-
-def _text(node: ScalarNode, path: tuple[str | int, ...], values: Values) -> str:
-    if OTHER_NUMBER.fullmatch(node.text):
-        what = f"{node.text} is read differently by different programs"
-        values.say(path, node.mark, what, f'a decimal number, or "{node.text}" where text is meant')
-    return node.text
+    value, odd = scalar_of(node)
+    if odd is not None:
+        values.say(path, node.mark, *odd)
+    elif not isinstance(value, str):
+        values.unquoted[field_name(path)] = node.text
+    return value
