@@ -121,6 +121,17 @@ async def test_closing_cuts_off_what_does_not_end_and_counts_it(gate: Gate) -> N
     assert await gate.router.sessions(STREAM) == 0
 
 
+async def test_closing_cuts_off_what_an_older_worker_has(gate: Gate) -> None:
+    with gate.dial(gate.peer) as idle:
+        idle.do_handshake()
+        await gate.connected()
+        await gate.router.hold((replace(gate.stream, allowed_certificates_pem=(gate.stranger.pem,)),), ())
+        assert await gate.router.close(STREAM, 0.2) == 1
+        idle.settimeout(2)
+        assert await asyncio.to_thread(idle.recv, 1) == b""
+    assert await gate.router.sessions(STREAM) == 0
+
+
 async def test_a_closed_gate_stays_closed_through_a_reload_and_a_new_agent(gate: Gate) -> None:
     await gate.router.close(STREAM, 0.0)
     other = GateStream(

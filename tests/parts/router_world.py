@@ -92,6 +92,8 @@ class Service:
         self.pause_seconds = 0.0
         self.break_off: dict[str, int] = {}
         """Method → how many of its requests are read whole and get no answer."""
+        self.unavailable: dict[str, int] = {}
+        """Method → how many of its requests are answered 503, as by a program without its database."""
         self.arrived: list[tuple[str, str]] = []
         """(method, body) of every request that was read whole."""
         service = self
@@ -101,7 +103,9 @@ class Service:
 
             def _answer(self, body: bytes) -> None:
                 service.headers_seen = dict(self.headers)
-                self.send_response(200)
+                unavailable = service.unavailable.get(self.command, 0)
+                service.unavailable[self.command] = max(unavailable - 1, 0)
+                self.send_response(503 if unavailable else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -132,8 +136,11 @@ class Service:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((site.address, 0), Handler)
-        self._server.daemon_threads = True
+        class Listener(ThreadingHTTPServer):
+            request_queue_size = 512
+            daemon_threads = True
+
+        self._server = Listener((site.address, 0), Handler)
         self.address: tuple[str, int] = (site.address, self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

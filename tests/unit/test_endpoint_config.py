@@ -62,6 +62,7 @@ def test_a_stream_that_does_not_fit_is_refused(stream: GateStream) -> None:
         replace(ROUTE, upstreams=(replace(UPSTREAM, address=("$(id)", 1)),), active=None),
         replace(ROUTE, upstreams=(replace(UPSTREAM, pinned_certificate_pem=EVIL),), active=None),
         replace(ROUTE, upstreams=(UPSTREAM, UPSTREAM)),
+        replace(ROUTE, upstreams=(replace(UPSTREAM, name="onward"),), active=None),
     ],
 )
 def test_a_route_that_does_not_fit_is_refused(route: LocalRoute) -> None:

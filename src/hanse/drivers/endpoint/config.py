@@ -15,26 +15,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hanse.drivers.contract import GateStream, LocalRoute, RouteUpstream
+from hanse.drivers.endpoint.waiting import ONWARD, program
 from hanse.ports import Permanent
 
 _NAME = re.compile(r"[A-Za-z0-9:/.-]{1,200}", re.ASCII)
 _SITE = re.compile(r"[A-Za-z0-9_/.-]{1,128}", re.ASCII)
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*", re.ASCII)
 _PORT_MAX = 65535
-
-_LUA = """\
--- A request that finds no upstream in use waits here until one is set.
-local function hold(txn, name)
-  local backend = core.backends[name]
-  for _ = 1, {polls} do
-    for _, server in pairs(backend.servers) do
-      if server:get_stats().status ~= "MAINT" then return end
-    end
-    core.msleep(20)
-  end
-end
-core.register_action("hold", {{"http-req", "tcp-req"}}, hold, 1)
-"""
 
 _HEAD = """\
 global
@@ -67,9 +54,14 @@ _BROKEN = (
 )
 
 _BUSY = (
-    '  http-error status 503 content-type text/plain string "No site answered for this service within '
-    '{seconds} seconds: it is moving or its provider is out of reach. Try again.\\n"'
+    "No site answered for this service within {seconds} seconds: it is moving or its provider is out of "
+    "reach. Try again.\\n"
 )
+
+_ONE_BY_ONE = ("  option http-server-close", "  http-reuse never")
+_REPEATS = ("  option abortonclose", f"  http-request disable-l7-retry unless {{ method {_REPEATABLE} }}")
+_AGAIN_TIMES = 50
+"""How often a 503 of the program is tried again; with the rests between, five seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +72,8 @@ class Setting:
     threads: int = 2
     user: str = ""
     """haproxy lines that drop privileges; empty keeps the user that starts it."""
+    mark: str = ""
+    """Tells this site's inner sockets from those of other sites on the same machine."""
     hold_seconds: int = 60
     """How long a request waits for an upstream before it is answered 503."""
 
@@ -96,7 +90,7 @@ class Rendered:
 def render(streams: tuple[GateStream, ...], routes: tuple[LocalRoute, ...], setting: Setting) -> Rendered:
     """Same input, same bytes. Raises Permanent(`route-invalid`) for a name, address or PEM out of bounds."""
     _check_unique(streams, routes)
-    files = {"hold.lua": _LUA.format(polls=setting.hold_seconds * 50).encode()}
+    files = {"hold.lua": program(setting.hold_seconds).encode()}
     text = _text(streams, routes, files, setting)
     plain = _text(
         tuple(replace(stream, open=True) for stream in streams),
@@ -116,7 +110,7 @@ def frontend_of(name: str) -> str:
 
 def server_of(upstream: str) -> str:
     """The proxy's name for an upstream. Raises Permanent(`route-invalid`)."""
-    if not _SITE.fullmatch(upstream):
+    if not _SITE.fullmatch(upstream) or upstream == ONWARD:
         raise _invalid(f"the upstream name {upstream[:80]!r} is not a site's name")
     return upstream.replace("/", ":")
 
@@ -128,9 +122,7 @@ def _text(
     parts.extend(
         _gate(stream, files, setting.address) for stream in sorted(streams, key=lambda one: one.name)
     )
-    parts.extend(
-        _route(route, files, setting.hold_seconds) for route in sorted(routes, key=lambda one: one.name)
-    )
+    parts.extend(_route(route, files, setting) for route in sorted(routes, key=lambda one: one.name))
     return "\n".join(parts)
 
 
@@ -155,58 +147,86 @@ backend {name}
 """
 
 
-def _route(route: LocalRoute, files: dict[str, bytes], hold_seconds: int) -> str:
-    name = frontend_of(route.name)
+def _route(route: LocalRoute, files: dict[str, bytes], setting: Setting) -> str:
+    """A frontend where requests wait, a backend that sends them on, and the way to a newer worker."""
+    name, mode = frontend_of(route.name), f"  mode {route.protocol}"
     if route.protocol not in {"http", "tcp"}:
         raise _invalid(
             f"route {route.name} asks for protocol {route.protocol[:20]!r}; known are http and tcp"
         )
-    http = route.protocol == "http"
-    wait = "http-request" if http else "tcp-request content"
-    front = [
-        f"frontend {name}",
-        f"  mode {route.protocol}",
-        f"  bind {_address(route.listen)}",
-        f"  {wait} lua.hold {name} if {{ nbsrv({name}) eq 0 }} !{{ stopping }}",
-        f"  use_backend onward:{name} if {{ stopping }}",
+    is_http = route.protocol == "http"
+    again = is_http and route.retries_unavailable
+    onward = f"  server {ONWARD} {_address(route.listen)}"
+    lines = [f"frontend {name}", mode, f"  bind {_address(route.listen)}"]
+    lines += _http_front(route, name, setting) if is_http else _tcp_front(route, name, setting)
+    lines += [f"  use_backend onward:{name} if {{ stopping }}"]
+    lines += [f"  default_backend {'again:' if again else ''}{name}"]
+    lines += _again(name, setting) if again else []
+    lines += [f"backend {name}", mode, "  balance roundrobin", f"  retries {setting.hold_seconds}"]
+    lines += _http_back(route, setting) if is_http else []
+    lines += [_server(one, one.name == route.active, files) for one in _sorted(route.upstreams)]
+    lines += [f"{onward} backup", f"backend onward:{name}", mode, "  retries 3"]
+    return "\n".join([*lines, *(_ONE_BY_ONE if is_http else ()), onward]) + "\n"
+
+
+def _http_front(route: LocalRoute, name: str, setting: Setting) -> list[str]:
+    status = 504 if route.retries_unavailable else 503
+    return [
+        "  option idle-close-on-response",
+        "  timeout http-request 60s",
+        "  timeout http-keep-alive 10s",
+        f"  http-request lua.hold {name} if {_waits(route, name)}",
+        f"  http-request return status {status} {_busy(setting)} if {{ var(txn.over) -m bool }}",
+    ]
+
+
+def _tcp_front(route: LocalRoute, name: str, setting: Setting) -> list[str]:
+    return [
+        f"  tcp-request inspect-delay {setting.hold_seconds}s",
+        f"  tcp-request content lua.hold {name} if {_waits(route, name)}",
+        "  tcp-request content reject if { var(txn.over) -m bool }",
+    ]
+
+
+def _waits(route: LocalRoute, name: str) -> str:
+    """No upstream is in use, as far as the newest worker knows."""
+    down = [f"!{{ srv_is_up({name}/{server_of(one.name)}) }}" for one in _sorted(route.upstreams)]
+    return " ".join([*down, "!{ stopping }"])
+
+
+def _http_back(route: LocalRoute, setting: Setting) -> list[str]:
+    lines = [*_ONE_BY_ONE, *_REPEATS, "  retry-on conn-failure empty-response", _BROKEN]
+    lines += [f"  http-error status 503 {_busy(setting)}"]
+    if route.retries_unavailable:  # what the proxy itself has to say is not tried again
+        lines += ["  http-response set-var(txn.theirs) bool(true)"]
+        lines += ["  http-after-response set-status 504 if { status 503 } !{ var(txn.theirs) -m bool }"]
+    return lines
+
+
+def _again(name: str, setting: Setting) -> list[str]:
+    """The program's 503 is tried again, by way of an inner socket where it rests for a moment first:
+    a retry of its own accord would come at once, and beat on a program that is only slow.
+    """
+    inner = f"abns@hanse-{hashlib.sha256(f'{setting.mark} {name}'.encode()).hexdigest()[:32]}"
+    return [
+        f"backend again:{name}",
+        "  mode http",
+        *_ONE_BY_ONE,
+        *_REPEATS,
+        "  option http-buffer-request",
+        f"  retries {_AGAIN_TIMES}",
+        "  retry-on conn-failure 503",
+        f"  server inner {inner}",
+        f"frontend inner:{name}",
+        "  mode http",
+        f"  bind {inner}",
+        "  http-response lua.rest if { status 503 }",
         f"  default_backend {name}",
     ]
-    if not http:
-        front.insert(3, f"  tcp-request inspect-delay {hold_seconds}s")
-    back = [
-        f"backend {name}",
-        f"  mode {route.protocol}",
-        "  balance roundrobin",
-        f"  retries {hold_seconds}",
-    ]
-    if http:
-        front[2:2] = [
-            "  option idle-close-on-response",
-            "  timeout http-request 60s",
-            "  timeout http-keep-alive 10s",
-        ]
-        back += ["  option http-server-close", "  option abortonclose", "  http-reuse never"]
-        back += [f"  http-request disable-l7-retry unless {{ method {_REPEATABLE} }}"]
-        unavailable = " 503" if route.retries_unavailable else ""
-        back += [f"  retry-on conn-failure empty-response{unavailable}"]
-        back += [_BROKEN, _BUSY.format(seconds=hold_seconds)]
-    back += [_server(upstream, upstream.name == route.active, files) for upstream in _sorted(route.upstreams)]
-    return "\n".join(front + back + _onward(route, name)) + "\n"
 
 
-def _onward(route: LocalRoute, name: str) -> list[str]:
-    """From a worker that is being replaced to the one that replaces it, by the route's own address.
-
-    Clients keep idle connections to an older worker, which knows neither new upstreams nor switches.
-    """
-    one_by_one = ["  option http-server-close", "  http-reuse never"] if route.protocol == "http" else []
-    return [
-        f"backend onward:{name}",
-        f"  mode {route.protocol}",
-        "  retries 3",
-        *one_by_one,
-        f"  server onward {_address(route.listen)}",
-    ]
+def _busy(setting: Setting) -> str:
+    return f'content-type text/plain string "{_BUSY.format(seconds=setting.hold_seconds)}"'
 
 
 def _server(upstream: RouteUpstream, active: bool, files: dict[str, bytes]) -> str:

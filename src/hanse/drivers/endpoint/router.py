@@ -12,9 +12,21 @@ from pathlib import Path
 from cryptography import x509
 
 from hanse.drivers.contract import Capability, GateStream, LocalRoute
-from hanse.drivers.endpoint.config import Rendered, Setting, frontend_of, render, server_of
+from hanse.drivers.endpoint.commands import (
+    COUNT_RUNNING,
+    LIST_SESSIONS,
+    close_command,
+    count_sessions,
+    counted,
+    cut_commands,
+    cut_sessions,
+    open_commands,
+    route_commands,
+)
+from hanse.drivers.endpoint.config import Rendered, Setting, render
 from hanse.drivers.endpoint.held import FILE, Held, replace_file
 from hanse.drivers.endpoint.process import CONFIG, Proxy, find_haproxy
+from hanse.drivers.endpoint.waiting import LEAVE
 from hanse.drivers.identity import ProcessMark, write_file
 from hanse.ports import Permanent, Temporary
 
@@ -86,7 +98,7 @@ class HaproxyRouter:
         async with self._lock:
             held, changed = self._held().with_active(route, upstream)
             self._write(held, self._render(held))
-            await self._everywhere(_route_commands(changed))
+            await self._tell(route_commands(changed))
 
     async def drain(self, route: str, seconds: float) -> int:
         """Wait for the requests that an upstream has; return how many it still has after so many seconds.
@@ -101,7 +113,7 @@ class HaproxyRouter:
         try:
             async with self._lock:
                 self._set_open(stream, is_open=False)
-                await self._everywhere([f"disable frontend {frontend_of(stream)}"])
+                await self._tell([close_command(stream)])
             await self._ended(lambda: self.sessions(stream), drain_seconds)
         finally:
             self._draining.discard(stream)
@@ -109,14 +121,14 @@ class HaproxyRouter:
             if self._held().stream(stream).open:
                 return 0
             cut = await self.sessions(stream)
-            await self._everywhere(_cut_commands(stream))
+            await self._cut(stream)
             return cut
 
     async def open(self, stream: str) -> None:
         """Accept connections again."""
         async with self._lock:
             self._set_open(stream, is_open=True)
-            await self._everywhere(_open_commands(stream))
+            await self._tell(open_commands(stream))
 
     async def stop(self) -> None:
         """End the proxy process of this site."""
@@ -125,19 +137,17 @@ class HaproxyRouter:
 
     async def sessions(self, name: str) -> int:
         """Connections of a stream or route that are open now, older workers' ones included."""
-        frontend = frontend_of(name)
-        return await self._count(f"show stat {frontend} 1 -1", frontend)
+        return await self._count(name, count_sessions(name))
 
     async def running(self, route: str) -> int:
         """Requests of a route that an upstream has and did not end yet, older workers' ones included."""
-        return await self._count("show stat -1 2 -1", frontend_of(route))
+        return await self._count(route, COUNT_RUNNING)
 
-    async def _count(self, question: str, proxy: str) -> int:
+    async def _count(self, name: str, question: str) -> int:
         total = 0
         for worker in await self._workers():
             with suppress(Temporary):
-                text = await self._proxy.command(worker, [question])
-                total += sum(int(row[4]) for row in _rows(text) if row[0] == proxy)
+                total += counted(name, await self._proxy.command(worker, [question]))
         return total
 
     async def _ended(self, count: Callable[[], Awaitable[int]], seconds: float) -> int:
@@ -156,31 +166,38 @@ class HaproxyRouter:
 
     async def _apply(self, held: Held) -> None:
         """Bring the running process from whatever it does to `held`; every command may be repeated."""
-        commands = [command for route in held.routes for command in _route_commands(route)]
+        commands = [command for route in held.routes for command in route_commands(route)]
         for stream in held.streams:
-            name = frontend_of(stream.name)
-            commands += _open_commands(stream.name) if stream.open else [f"disable frontend {name}"]
-        await self._everywhere(commands)
+            commands += open_commands(stream.name) if stream.open else [close_command(stream.name)]
+        await self._tell(commands)
         for stream in held.streams:
             if not stream.open and stream.name not in self._draining:
-                await self._everywhere(_cut_commands(stream.name))
+                await self._cut(stream.name)
 
-    async def _everywhere(self, commands: list[str]) -> None:
-        """In the current worker and in older ones that still serve their last connections."""
-        for place, worker in enumerate(await self._workers()):
-            try:
-                answer = await self._proxy.command(worker, commands) if commands else ""
-            except Temporary:
-                if place == 0:
-                    raise
-                continue
-            if place == 0 and "No such" in answer:
-                raise Temporary("proxy-out-of-step", "haproxy does not know all routes of this site.", 0.5)
+    async def _tell(self, commands: list[str]) -> None:
+        """The newest worker does this; older ones, with their last connections, leave all to it."""
+        newest, *older = await self._workers()
+        if commands and "No such" in await self._proxy.command(newest, commands):
+            raise Temporary("proxy-out-of-step", "haproxy does not know all routes of this site.", 0.5)
+        for worker in older:
+            with suppress(Temporary):
+                await self._proxy.command(worker, [LEAVE])
+
+    async def _cut(self, stream: str) -> None:
+        """End the connections of a stream, in whichever worker they are."""
+        newest, *older = await self._workers()
+        await self._proxy.command(newest, cut_commands(stream))
+        for worker in older:
+            with suppress(Temporary):
+                listing = await self._proxy.command(worker, [LIST_SESSIONS])
+                await self._proxy.command(worker, cut_sessions(stream, listing))
 
     async def _workers(self) -> list[int]:
-        if self._proxy.running() is None:
+        """Never empty: the newest first."""
+        found = await self._proxy.workers() if self._proxy.running() is not None else []
+        if not found:
             raise Temporary("proxy-not-running", "The proxy of this site does not run.", 1.0)
-        return await self._proxy.workers()
+        return found
 
     async def _load(self, held: Held, rendered: Rendered, mark: ProcessMark | None) -> None:
         if mark is None:
@@ -235,11 +252,9 @@ class HaproxyRouter:
     def _render(self, held: Held) -> Rendered:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         threads = min(4, os.cpu_count() or 1)
-        return render(
-            held.streams,
-            held.routes,
-            Setting(self._gate_address(), threads, _user_lines(), self._hold_seconds),
-        )
+        mark = str(self._directory.absolute())
+        setting = Setting(self._gate_address(), threads, _user_lines(), mark, self._hold_seconds)
+        return render(held.streams, held.routes, setting)
 
     def _gate_address(self) -> str:
         if self._address is None:
@@ -288,32 +303,6 @@ def _check_bind(address: str, port: int, name: str) -> None:
                 f"{name} cannot listen at {address} port {port}: {error.strerror}. "
                 "Free it or give this site other ports; nothing was changed.",
             ) from error
-
-
-def _route_commands(route: LocalRoute) -> list[str]:
-    """First the new one in, then the others out: there is no moment without any."""
-    backend = frontend_of(route.name)
-    ready = [one.name for one in route.upstreams if one.name == route.active]
-    others = [one.name for one in route.upstreams if one.name != route.active]
-    return [f"set server {backend}/{server_of(one)} state ready" for one in ready] + [
-        f"set server {backend}/{server_of(one)} state maint" for one in others
-    ]
-
-
-def _open_commands(stream: str) -> list[str]:
-    name = frontend_of(stream)
-    return [f"set server {name}/service state ready", f"enable frontend {name}"]
-
-
-def _cut_commands(stream: str) -> list[str]:
-    name = frontend_of(stream)
-    return [f"set server {name}/service state maint", f"shutdown sessions server {name}/service"]
-
-
-def _rows(text: str) -> list[list[str]]:
-    return [
-        line.split(",") for line in text.splitlines() if line and not line.startswith("#") and "," in line
-    ]
 
 
 def _user_lines() -> str:
