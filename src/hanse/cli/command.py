@@ -26,6 +26,8 @@ ROOMS = {
     "retire": "moving",
     "connect": "connect",
     "psql": "psql",
+    "import": "database.bring",
+    "export": "database.take",
 }
 """First word to module of `verbs`."""
 

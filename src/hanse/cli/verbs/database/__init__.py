@@ -1,0 +1,1 @@
+"""Databases brought in from outside, and taken out."""
