@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from journey_database import Writer, logged_in, pack_writer, psql, rows, ward_file
 from journey_footprint import difference, footprint
-from journey_stage import SITES, Journey, wait_until
+from journey_stage import COMMAND, SITES, Journey, wait_until
 
 pytestmark = pytest.mark.xdist_group("stage")
 
@@ -133,6 +134,29 @@ def test_it_goes_back_by_the_way_back_with_everything_in_it(ward: Journey, write
     assert writer.complaints() == ""
     confirmed(ward, writer)
     assert rows(ward, "ward/db", "select name from patient order by name") == ["Ada", "Grace"]
+
+
+def test_an_open_psql_is_told_how_to_go_on_after_a_move(ward: Journey) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "psql", "ward/db", "--", "-XAtq"],
+        env=ward.stage.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.write("select 'before';\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "before\n"
+    ward.do("move", "ward/db", "--back", "--yes")
+    told = process.stderr.readline() + process.stderr.readline()
+    lines = [told[told.index("\\c") :], "select name from patient order by 1;\n"]
+    said, _ = process.communicate("".join(lines), 60)
+    assert said.splitlines() == ["Ada", "Grace"], told
+    assert process.returncode == 0
 
 
 def test_the_writer_moves_too_and_finds_its_database(ward: Journey) -> None:

@@ -93,6 +93,28 @@ async def test_a_new_connection_goes_to_where_the_component_is_now(person, site)
         await serving
 
 
+async def test_a_move_is_known_before_a_connection_fails(person, site):
+    up: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    twice, looks = asyncio.Event(), []
+    loop = asyncio.get_running_loop()
+    async with shouting(site) as here, shouting(site) as there:
+
+        def look():
+            looks.append(True)
+            if len(looks) > 1:
+                loop.call_soon_threadsafe(twice.set)
+            return stream(site.certificate, there)
+
+        line = Line(stream(site.certificate, here), person.trust)
+        port = LocalPort(line, look, look_seconds=0.0)
+        serving = asyncio.create_task(port.serve(0, lambda _, bound: up.set_result(bound)))
+        await up
+        await twice.wait()
+        assert line.port == there
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+
+
 async def test_another_key_than_the_pinned_one_hears_nothing(person, site, tmp_path):
     other = Party(tmp_path, "other")
     async with shouting(site) as port:

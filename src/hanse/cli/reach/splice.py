@@ -14,6 +14,8 @@ CONNECT_SECONDS = 5.0
 PATIENCE_SECONDS = 15.0
 """How long a new connection waits for a component that is between two sites."""
 PAUSE_SECONDS = 0.25
+LOOK_SECONDS = 2.0
+"""How often somebody asks where the component is, while nothing fails."""
 BLOCK_BYTES = 64 * 1024
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -64,9 +66,15 @@ class Line:
 class LocalPort:
     """A port of this machine that leads to a stream. `look_again` tells where it is now; it may block."""
 
-    def __init__(self, line: Line, look_again: Callable[[], Mapping[str, Any] | None]) -> None:
+    def __init__(
+        self,
+        line: Line,
+        look_again: Callable[[], Mapping[str, Any] | None],
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
         self._line = line
         self._look_again = look_again
+        self._look_seconds = look_seconds
         self._looking = asyncio.Lock()
         self._open: set[asyncio.Task[None]] = set()
 
@@ -95,6 +103,7 @@ class LocalPort:
                 "port-taken",
                 f"port {port} of this machine cannot be used: {why}. Choose another with --port.",
             ) from error
+        self._open.add(asyncio.create_task(self._keep_looking()))
         try:
             async with server:
                 yield server.sockets[0].getsockname()[:2]
@@ -126,11 +135,20 @@ class LocalPort:
                 if loop.time() > deadline:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
-            async with self._looking:
-                with suppress(Permanent, Temporary):
-                    stream = await asyncio.to_thread(self._look_again)
-                    if stream is not None:
-                        self._line.point_to(stream)
+            await self._look()
+
+    async def _keep_looking(self) -> None:
+        """So that a move is known before a connection fails, and its new credential too."""
+        while True:
+            await asyncio.sleep(self._look_seconds)
+            await self._look()
+
+    async def _look(self) -> None:
+        async with self._looking:
+            with suppress(Permanent, Temporary):
+                stream = await asyncio.to_thread(self._look_again)
+                if stream is not None:
+                    self._line.point_to(stream)
 
 
 async def _splice(here: Streams, there: Streams) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -98,4 +99,7 @@ def _talk(way: Way, command: Sequence[str]) -> int:
 
 
 def _renew(way: Way, address: str, port: int) -> None:
-    facts_of(way, address, port)
+    """The old login has ended with the old primary, and so has the session; a person can go on at once."""
+    facts = facts_of(way, address, port)
+    words = f"{way.component} is at {facts['site']} now, with a new login. Go on with: \\c - {facts['user']}"
+    print(f"\nhanse: {words}", file=sys.stderr, flush=True)
