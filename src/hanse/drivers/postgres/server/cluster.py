@@ -37,6 +37,9 @@ _SENDERS_SECONDS = 2.0
 """How long a stopping server waits for followers to take the last of its log."""
 _NAMES = {"postgres", "initdb"}
 _LOG_MAX = 8 * 1024 * 1024
+_LOG_SEEN = 512 * 1024
+_WAITING = "waiting for WAL to become available"
+"""What a standby without a line says again and again."""
 _SHARED = Path("/dev/shm")  # noqa: S108 - where the server's shared memory is
 
 
@@ -202,9 +205,10 @@ class Cluster:
         if not path.exists():
             return ""
         with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - 400 * lines))
-            tail = log.read().decode(errors="replace").splitlines()[-lines:]
-        return "\n".join(line[:500] for line in tail)
+            log.seek(max(0, path.stat().st_size - _LOG_SEEN))
+            tail = log.read().decode(errors="replace").splitlines()
+        told = [line[:500] for line in tail if _WAITING not in line]
+        return "\n".join(told[-lines:])
 
     def trim_log(self) -> None:
         """Keep the log bounded; the server appends, so what it writes next stands at the start."""

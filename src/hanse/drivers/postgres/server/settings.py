@@ -96,7 +96,6 @@ def _fixed(record: Record, setting: Setting) -> dict[str, str]:
         "wal_sender_timeout": "20s",
         "wal_receiver_timeout": "20s",
         "wal_receiver_status_interval": "1s",
-        "wal_retrieve_retry_interval": "200ms",
         "checkpoint_completion_target": "0.9",
         "jit": "off",
         "tcp_keepalives_idle": "30",
@@ -128,7 +127,7 @@ def _sized(record: Record, setting: Setting) -> dict[str, str]:
 
 def _following(login: Login | None, role: ReplicaRole) -> dict[str, str]:
     if login is None or role is not ReplicaRole.STANDBY:
-        return {"primary_conninfo": "", "primary_slot_name": ""}
+        return {**dict.fromkeys(("primary_conninfo", "primary_slot_name"), ""), **_retry("60s")}
     words = {
         "host": f"/proc/self/cwd/../{TUNNEL}",
         "port": "5432",
@@ -140,7 +139,12 @@ def _following(login: Login | None, role: ReplicaRole) -> dict[str, str]:
         "connect_timeout": "10",
     }
     line = " ".join(f"{name}={_escaped(value)}" for name, value in words.items())
-    return {"primary_conninfo": line, "primary_slot_name": login.slot}
+    return {"primary_conninfo": line, "primary_slot_name": login.slot, **_retry("300ms")}
+
+
+def _retry(pause: str) -> dict[str, str]:
+    """How often a standby without a line looks for more log; it says so in its own log each time."""
+    return {"wal_retrieve_retry_interval": pause}
 
 
 def _kib(size: int) -> str:
