@@ -23,7 +23,8 @@ from journey_stage import (
 )
 
 from hanse.demo.scenery import COMPANIES
-from hanse.demo.stage import Stage, identity
+from hanse.demo.stage import Stage
+from hanse.drivers.identity import ProcessMark
 
 pytestmark = pytest.mark.xdist_group("survival")
 
@@ -185,11 +186,9 @@ def test_a_demo_interrupted_while_it_is_set_up_leaves_nothing_and_touches_no_kep
 
 def owned_by(pid: int) -> Path | None:
     """The directory of the demo that a process sets up."""
-    owner = identity(pid)
+    owner = ProcessMark.of(pid)
     places = [stage.directory for stage in Stage.all()]
-    return next(
-        (one for one in places if (one / "owner").exists() and (one / "owner").read_text() == owner), None
-    )
+    return next((one for one in places if owner and ProcessMark.load(one / "owner") == owner), None)
 
 
 @contextmanager

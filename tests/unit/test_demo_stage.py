@@ -1,6 +1,7 @@
 """The demo's stages: only what this user made is ever taken down."""
 
 import fcntl
+import json
 import os
 import subprocess
 import tempfile
@@ -22,6 +23,23 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_directory_of_this_user_is_a_stage(temporary: Path) -> None:
     (temporary / "hanse-demo-7").mkdir()
     assert [stage.network.number for stage in Stage.all()] == [7]
+
+
+def test_a_claimed_stage_is_owned_from_its_first_moment(temporary: Path) -> None:
+    first, second = Stage.claim(), Stage.claim()
+    assert first.network.number != second.network.number
+    assert not first.abandoned
+    assert sorted(path.name for path in temporary.iterdir()) == sorted(
+        [first.directory.name, second.directory.name]
+    )
+    assert first.directory.stat().st_mode & 0o077 == 0
+
+
+def test_a_stage_whose_owner_has_ended_is_abandoned_also_if_another_has_its_number(temporary: Path) -> None:
+    stage = Stage.claim()
+    mark = json.loads((stage.directory / "owner").read_text())
+    (stage.directory / "owner").write_text(json.dumps(mark | {"start_ticks": mark["start_ticks"] - 1}))
+    assert stage.abandoned
 
 
 @pytest.mark.real

@@ -1,10 +1,10 @@
 """The stage: directories, networks and processes of a hub and three sites, on this machine."""
 
+import asyncio
 import fcntl
 import json
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -17,8 +17,10 @@ from typing import Any
 
 from hanse.demo.network import Network, SceneryError, unmount_below
 from hanse.demo.scenery import COMPANIES, site_file
+from hanse.drivers.identity import ProcessMark
 
 STARTED_SECONDS = 40
+END_SECONDS = 15.0
 
 
 class CommandError(Exception):
@@ -35,17 +37,22 @@ class Stage:
 
     @classmethod
     def claim(cls) -> "Stage":
-        """A free number, directory and network. Raises SceneryError when 100 demos run already."""
+        """A free number, directory and network. Raises SceneryError when 100 demos run already.
+
+        The directory gets its name with its owner in it, so that nobody takes it for an abandoned one.
+        """
+        draft = Path(tempfile.mkdtemp(prefix="hanse-new-demo-"))
+        _save_mark(os.getpid(), draft / "owner")
         for number in range(100):
             directory = Path(tempfile.gettempdir(), f"hanse-demo-{number}")
-            if Network(number).taken:
+            if Network(number).taken or directory.exists():
                 continue
             try:
-                directory.mkdir(mode=0o700)
-            except FileExistsError:
+                draft.rename(directory)
+            except OSError:
                 continue
-            (directory / "owner").write_text(identity(os.getpid()), encoding="utf-8")
             return cls(directory, Network(number))
+        shutil.rmtree(draft)
         raise SceneryError("100 demos stand on this machine already: end them with `hanse demo down`")
 
     @classmethod
@@ -61,8 +68,7 @@ class Stage:
     @property
     def abandoned(self) -> bool:
         """The process that owned it has ended without taking it down, and `up` did not keep it."""
-        owner = self.directory / "owner"
-        return not owner.exists() or not alive(owner.read_text(encoding="utf-8"))
+        return ProcessMark.load(self.directory / "owner") is None
 
     @property
     def kept(self) -> bool:
@@ -104,8 +110,7 @@ class Stage:
                 stderr=log,
                 start_new_session=True,
             )
-        pid = self.processes[name].pid
-        (self.directory / f"{name}.pid").write_text(identity(pid), encoding="utf-8")
+        _save_mark(self.processes[name].pid, self.directory / f"{name}.pid")
 
     def start_hub(self) -> None:
         """The hub, on the bridge between the sites; returns once it answers."""
@@ -173,9 +178,9 @@ class Stage:
 
     def _strike(self) -> None:
         for index, company in enumerate(COMPANIES, 1):
-            end(self.directory / f"{company.provider}.pid")
+            _end(self.directory / f"{company.provider}.pid")
             self._stop_site(index)
-        end(self.directory / "hub.pid")
+        _end(self.directory / "hub.pid")
         self.network.remove(len(COMPANIES))
         unmount_below(self.directory)
         shutil.rmtree(self.directory)
@@ -209,45 +214,19 @@ def _is_still_at(handle: int, directory: Path) -> bool:
         return False
 
 
-def identity(pid: int) -> str:
-    """A process for certain: its number and its start time in ticks since boot."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return f"{pid} 0"
-    return f"{pid} {fields.rpartition(')')[2].split()[19]}"
+def _save_mark(pid: int, file: Path) -> None:
+    """Which process it is, for certain; nothing of one that has ended already."""
+    mark = ProcessMark.of(pid)
+    if mark is not None:
+        mark.save(file)
 
 
-def alive(who: str) -> bool:
-    """The same process still runs."""
-    pid, _, started = who.partition(" ")
-    return pid.isdigit() and started not in {"", "0"} and identity(int(pid)) == who
-
-
-def end(pid_file: Path, patience_seconds: float = 15.0) -> None:
+def _end(file: Path) -> None:
     """Terminate the very process that a file names, kill it if it lingers; no error if it is gone."""
-    if not pid_file.exists():
-        return
-    who = pid_file.read_text(encoding="utf-8")
-    pid = int(who.split()[0])
-    deadline = time.monotonic() + patience_seconds
-    if alive(who):
-        os.kill(pid, signal.SIGTERM)
-    while alive(who) and time.monotonic() < deadline:
-        _reap(pid)
-        time.sleep(0.05)
-    if alive(who):
-        os.kill(pid, signal.SIGKILL)
-        _reap(pid)
-    pid_file.unlink(missing_ok=True)
-
-
-def _reap(pid: int) -> None:
-    """Collect an ended child; a process that is not our child is none of our business."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    mark = ProcessMark.load(file)
+    if mark is not None:
+        asyncio.run(mark.end(END_SECONDS))
+    file.unlink(missing_ok=True)
 
 
 def tail(log: Path, lines: int = 8) -> str:
