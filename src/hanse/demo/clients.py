@@ -16,6 +16,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -61,9 +62,14 @@ class Client:
             reply = self._connection.getresponse()
             return Answer(reply.status, reply.read())
         except (OSError, http.client.HTTPException):
+            self.close()
+            return Answer(0, b"")
+
+    def close(self) -> None:
+        """Hang up; the next request connects anew."""
+        if self._connection is not None:
             self._connection.close()
             self._connection = None
-            return Answer(0, b"")
 
 
 def ward(url: str) -> Client:
@@ -73,9 +79,9 @@ def ward(url: str) -> Client:
 
 def open_ward(url: str) -> Answer:
     """Make the place where records are kept; the last answer."""
-    client = ward(url)
-    client.request("PUT", "v1/buckets/ward")
-    return client.request("PUT", "v1/buckets/ward/collections/patients")
+    with closing(ward(url)) as client:
+        client.request("PUT", "v1/buckets/ward")
+        return client.request("PUT", "v1/buckets/ward/collections/patients")
 
 
 def patient(number: int, random_bytes: bytes) -> bytes:
