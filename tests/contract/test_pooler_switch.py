@@ -60,6 +60,21 @@ async def test_session_clients_are_dropped_and_come_back_at_once(bench: RealBenc
     assert stored >= {text for writer in writers for text in writer.acknowledged}
 
 
+async def test_a_session_ends_its_transaction_before_it_is_dropped(bench: RealBench) -> None:
+    await bench.pooler.hold((pool(bench, clients="session"),))
+    idle = await bench.connect(0)
+    await idle.execute("SELECT 1")
+    running = asyncio.create_task(bench.write(0, "committed", seconds=1.0))
+    await asyncio.sleep(0.4)
+    begun = time.monotonic()
+    assert not await bench.pooler.pause(NAMES[0], 3.0)
+    assert time.monotonic() - begun < 2.5
+    await running
+    assert bench.stored(0) == ["committed"]
+    with pytest.raises(psycopg.OperationalError):
+        await idle.execute("SELECT 1")
+
+
 async def test_a_session_keeps_its_state_until_a_switch(bench: RealBench) -> None:
     await bench.pooler.hold((pool(bench, clients="session"),))
     first, second = await bench.connect(0), await bench.connect(0)

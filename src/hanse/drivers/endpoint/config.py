@@ -37,12 +37,21 @@ defaults
   timeout connect 1s
   timeout client 300s
   timeout server 300s
-  timeout tunnel 1h
+  timeout tunnel 24h
   timeout client-fin 30s
   timeout server-fin 30s
   timeout queue 60s
   option redispatch 1
+  option tcpka
+  clitcpka-idle 60s
+  clitcpka-intvl 15s
+  clitcpka-cnt 4
+  srvtcpka-idle 60s
+  srvtcpka-intvl 15s
+  srvtcpka-cnt 4
 """
+"""A connection may rest for a day, as a database's session does; one whose peer is gone is found out in
+two minutes."""
 
 _REPEATABLE = "GET HEAD OPTIONS PUT DELETE PROPFIND MKCOL"
 """Doing these twice is doing them once (RFC 9110, 9.2.2; RFC 4918); others are sent once at most."""

@@ -22,7 +22,7 @@ from hanse.drivers.contract import Capability, Pool
 from hanse.drivers.pooler.config import Rendered
 from hanse.drivers.pooler.console import Line, Refused, line
 from hanse.drivers.pooler.process import INSTALL, Bouncer, find_pgbouncer
-from hanse.drivers.pooler.upstream import answers, terminate
+from hanse.drivers.pooler.upstream import answers, terminate, terminate_idle
 from hanse.ports import Permanent, Temporary
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:/-]{0,199}", re.ASCII)
@@ -153,14 +153,22 @@ class PgbouncerPooler:
         deadline = asyncio.get_running_loop().time() + seconds
         await _logins_over(second)
         first.send("PAUSE")
-        is_session = name in self._pools and self._pools[name].clients == "session"
-        dropped = is_session and bool(await _busy(second))
-        if dropped:
+        sessions = await self._sessions(name, second)
+        if sessions:
             await second.ask("RECONNECT", _ANSWER_SECONDS)
+            terminate_idle(self._pools[name], sessions, seconds)
         over = await _quiet(first, second, deadline)
         if not over:
             await self._cut(name, second)
-        return over and not dropped
+        return over and not sessions
+
+    async def _sessions(self, name: str, talk: Line) -> dict[str, list[int]]:
+        """Server processes that are kept for one client each: PAUSE alone would wait for those forever.
+
+        RECONNECT ends them between two transactions, but looks only three times a second.
+        """
+        is_session = name in self._pools and self._pools[name].clients == "session"
+        return await _busy(talk) if is_session else {}
 
     async def _cut(self, name: str, talk: Line) -> None:
         """End at the server what still runs there."""
