@@ -94,14 +94,18 @@ class ProcessMark:
             os.close(handle)
 
 
-def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file as a whole: readers see the old or the new bytes, also after a power cut."""
+def write_file(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
+    """Replace a file as a whole: readers see the old or the new bytes, also after a power cut.
+
+    Not `durable`: after a power cut it may be empty; for what is written anew whenever it is needed.
+    """
     draft = path.with_name(path.name + ".new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         os.fchmod(handle, mode)
         _write_all(handle, data)
-        os.fsync(handle)
+        if durable:
+            os.fsync(handle)
     finally:
         os.close(handle)
     draft.replace(path)

@@ -52,7 +52,7 @@ class Bouncer:
         """None if there is no such pool."""
         try:
             return _SHAPE.validate_json((self._place / _RECORD).read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
+        except (OSError, ValueError):  # none, or none after a power cut: then nothing runs either
             return None
 
     def running(self) -> ProcessMark | None:
@@ -80,7 +80,7 @@ class Bouncer:
         record = self._known()
         self.work.mkdir(mode=0o700, exist_ok=True)
         for name, data in rendered.files.items():
-            write_file(self.work / name, data)
+            write_file(self.work / name, data, durable=False)
         if os.geteuid() == 0:
             for path in (self.work, *(self.work / name for name in rendered.files)):
                 os.chown(path, record.uid, record.uid)
@@ -190,7 +190,7 @@ class Bouncer:
         return record
 
     def _save(self, record: Record) -> None:
-        write_file(self._place / _RECORD, _SHAPE.dump_json(record))
+        write_file(self._place / _RECORD, _SHAPE.dump_json(record), durable=False)
 
 
 INSTALL = "apt-get install pgbouncer"
