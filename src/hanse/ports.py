@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from hanse.model.replica.spec import Peer
 
 
+IMAGE_MAX_BYTES = 2 * 1024**3
+"""The largest image that is pushed, kept and fetched."""
+
+
 class Temporary(Exception):  # noqa: N818 - the word is the design's: Temporary and Permanent
     """A failure that may pass: try again after `delay_seconds`."""
 

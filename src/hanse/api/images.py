@@ -14,7 +14,6 @@ from fastapi.concurrency import run_in_threadpool
 from hanse.api.access import Face, TheFace
 from hanse.api.replies import show
 from hanse.hub.commands.images import (
-    IMAGE_MAX_BYTES,
     RECEIVING,
     Image,
     Images,
@@ -25,7 +24,7 @@ from hanse.hub.commands.images import (
     room_for_images,
     store_image,
 )
-from hanse.ports import Permanent
+from hanse.ports import IMAGE_MAX_BYTES, Permanent
 
 routes = APIRouter()
 BLOCK_BYTES = 1024 * 1024

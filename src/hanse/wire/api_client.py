@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 from hanse.ports import Permanent, Temporary
+from hanse.wire.fault import fault_words
 from hanse.wire.problem import problem_of
 
 CONNECT_SECONDS = 10.0
@@ -149,8 +150,8 @@ class ApiClient:
             )
         return Temporary(
             "hub-unreachable",
-            f"the hub at {self.url} does not answer: {_words(error)}. Start one with `hanse hub run`, or "
-            "name another with HANSE_HUB=https://HOST:PORT.",
+            f"the hub at {self.url} does not answer: {fault_words(error)}. Start one with `hanse hub run`, "
+            "or name another with HANSE_HUB=https://HOST:PORT.",
         )
 
 
@@ -179,13 +180,3 @@ def _for_authority(authority_pem: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=authority_pem)
     return context
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "it is silent"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({(error.reason or str(error)).replace('_', ' ').lower()})"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or "it closed the connection"

@@ -1,7 +1,6 @@
 """A small asynchronous HTTP/1.1 client for one pinned server: kept connections, streamed bodies."""
 
 import asyncio
-import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import h11
 
 from hanse.ports import Permanent, Temporary
+from hanse.wire.fault import fault_words
 from hanse.wire.tls import require_peer
 
 READ_BYTES = 64 * 1024
@@ -112,7 +112,7 @@ class PinnedHttp:
             async with asyncio.timeout(CONNECT_SECONDS):
                 reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self._context)
         except (OSError, TimeoutError) as error:
-            raise self._unreachable(_words(error)) from error
+            raise self._unreachable(fault_words(error)) from error
         try:
             require_peer(writer.transport, self._thumbprint, f"the server at {self.url}")
         except BaseException:
@@ -144,7 +144,7 @@ class PinnedHttp:
             except (OSError, EOFError, TimeoutError, h11.ProtocolError) as error:
                 _drop(line.writer)
                 if line.fresh or isinstance(error, TimeoutError):
-                    raise self._unreachable(_words(error)) from error
+                    raise self._unreachable(fault_words(error)) from error
             except BaseException:
                 _drop(line.writer)
                 raise
@@ -159,7 +159,7 @@ class PinnedHttp:
                 async with asyncio.timeout(timeout_seconds):
                     event = await _next_event(line)
             except (OSError, EOFError, TimeoutError, h11.ProtocolError) as error:
-                raise self._unreachable(_words(error)) from error
+                raise self._unreachable(fault_words(error)) from error
             if isinstance(event, h11.Data):
                 yield bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
@@ -212,13 +212,3 @@ async def _next_event(line: _Line) -> object:
             raise EOFError("it closed the connection")
         else:
             return event
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "it does not answer in time"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({(error.reason or str(error)).replace('_', ' ').lower()})"
-    if isinstance(error, OSError) and error.errno and error.errno > 0:
-        return os.strerror(error.errno).lower()
-    return str(error) or type(error).__name__

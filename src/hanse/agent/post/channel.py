@@ -11,6 +11,7 @@ from hanse.agent.place.peers import Peers
 from hanse.agent.post.lines import LINE_LIMIT_BYTES, Line, Lines, read_line, to_line
 from hanse.model.replica.spec import Peer
 from hanse.ports import Permanent, Temporary
+from hanse.wire.fault import fault_words
 from hanse.wire.tls import PeerTrust
 
 _CONNECTIONS_AT_ONCE = 64
@@ -49,7 +50,7 @@ class Channel:
         except TimeoutError as error:
             raise _unreachable(peer, f"no answer within {timeout_seconds:.0f} s") from error
         except (OSError, ssl.SSLError, ValueError, EOFError) as error:
-            raise _unreachable(peer, _words(error)) from error
+            raise _unreachable(peer, fault_words(error)) from error
         except Permanent as error:
             raise _unreachable(peer, error.message) from error
 
@@ -122,7 +123,7 @@ class Channel:
                 answered += 1
         except (OSError, ValueError, EOFError, TimeoutError, Permanent) as error:
             if not answered or not isinstance(error, EOFError | TimeoutError):
-                _log.info("a peer's connection ended: %s", _words(error))
+                _log.info("a peer's connection ended: %s", fault_words(error))
         finally:
             self._open -= 1
             writer.transport.abort()
@@ -144,14 +145,6 @@ def _is_readable(pem: str) -> bool:
     return True
 
 
-def _words(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({(error.reason or str(error)).replace('_', ' ').lower()})"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__
-
-
 def _unreachable(peer: Peer, why: str) -> Temporary:
     where = f"{peer.address}:{peer.channel_port}" if peer.address else "no data address"
     return Temporary("peer-unreachable", f"{peer.site} cannot be reached at {where}: {why}.")
@@ -166,6 +159,6 @@ def _unusable(address: str, port: int, error: OSError) -> Permanent:
         )
     return Permanent(
         "address-unusable",
-        f"The channel cannot listen at {address}:{port}: {_words(error)}."
+        f"The channel cannot listen at {address}:{port}: {fault_words(error)}."
         " `data.address` must be an address of this machine; behind NAT, say which one with `data.listen`.",
     )

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hanse.cli.finding import open_hub
 from hanse.cli.show.table import moment, size, table
 from hanse.cli.speaking import Json, make_app, say, say_json
-from hanse.ports import Permanent
+from hanse.ports import IMAGE_MAX_BYTES, Permanent
 from hanse.wire.problem import ApiProblem
 
 if TYPE_CHECKING:
     from hanse.wire.api_client import ApiClient
 
-IMAGE_MAX_BYTES = 2 * 1024**3
 BLOCK_BYTES = 1024 * 1024
 
 commands = make_app("hanse")

@@ -11,7 +11,6 @@ from hanse.model.replica.spec import ContainerSpec
 from hanse.model.shape import Digest, Moment, Shape
 from hanse.ports import Permanent
 
-IMAGE_MAX_BYTES = 2 * 1024**3
 QUOTA_BYTES = 20 * 1024**3
 RECEIVING = ".receiving-"
 """What the names of files begin with that are not whole yet."""
