@@ -153,7 +153,8 @@ async def test_a_silent_source_is_tried_again_later(source: Place, target: Place
         await source.driver._service(source.key).kill(part)
     with pytest.raises(Temporary) as caught:
         await target.driver.follow(target.key, stream, target.report)
-    assert caught.value.code == "storage-silent"
+    assert caught.value.code == "source-unreachable"
+    assert "Nothing can be read from fiction/one at " in caught.value.message
 
 
 async def test_a_follower_without_room_says_disk_full(source: Place, stream: Source, tmp_path: Path) -> None:

@@ -39,3 +39,13 @@ def disk_full(why: str) -> Permanent:
         f"This site cannot take the bucket's content: {why}. Its source is untouched. "
         "Free space here or move to another site.",
     )
+
+
+def source_unreachable(site: str, address: tuple[str, int], why: str) -> Temporary:
+    """The failure `source-unreachable`, with what happens next."""
+    return Temporary(
+        "source-unreachable",
+        f"Nothing can be read from {site} at {address[0]}:{address[1]}: {why} What was copied stays, and it"
+        f" is tried again by itself. If that goes on: does {site} run, and is the way there open?",
+        5.0,
+    )

@@ -2,8 +2,10 @@
 
 import hashlib
 import hmac
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -25,6 +27,8 @@ _KEPT = (
     "expires",
 )
 _PAGE = 1000
+_BLOCK = 1024 * 1024
+_CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,15 @@ class S3:
         self._bucket = bucket
         self._timeout = timeout_seconds
         self._connection: HTTPConnection | None = None
+        self._broken_off = False
+
+    def break_off(self) -> None:
+        """From another thread: what is waited for ends at once, as if the service were silent."""
+        self._broken_off = True
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Drop the connection."""
@@ -113,6 +126,16 @@ class S3:
         """Remove an object; no error if it is not there."""
         self._call("DELETE", key, {})
 
+    def blocks(self, key: str) -> Iterator[bytes]:
+        """An object's content, a mebibyte at a time. Raises Temporary(`storage-silent`) or Permanent."""
+        answer = self._send("GET", key, {}, {}, None)
+        try:
+            while block := answer.read(_BLOCK):
+                yield block
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise Temporary("storage-silent", f"The S3 service broke off: {error}.") from error
+
     def copy_from(self, source: "S3", key: str) -> int:
         """Bring one object over as a stream, with its content type and metadata; returns its bytes."""
         answer = source._send("GET", key, {}, {}, None)  # noqa: SLF001 - same class
@@ -159,14 +182,17 @@ class S3:
         return answer
 
     def _connect(self) -> HTTPConnection:
+        if self._broken_off:
+            raise Temporary("storage-silent", "The S3 service is not waited for any longer.")
         if self._connection is None:
             host, port = self._account.address
             if self._account.tls is not None:
-                self._connection = HTTPSConnection(
-                    host, port, timeout=self._timeout, context=self._account.tls
-                )
+                context = self._account.tls
+                self._connection = HTTPSConnection(host, port, timeout=_CONNECT_SECONDS, context=context)
             else:
-                self._connection = HTTPConnection(host, port, timeout=self._timeout)
+                self._connection = HTTPConnection(host, port, timeout=_CONNECT_SECONDS)
+        if self._connection.sock is None:
+            _open(self._connection, self._timeout)
         return self._connection
 
     def _refused(self, method: str, key: str, answer: HTTPResponse) -> None:
@@ -206,6 +232,11 @@ class S3:
             f"SignedHeaders={';'.join(names)}, Signature={signature}"
         )
         return sent
+
+
+def _open(connection: HTTPConnection, timeout_seconds: float) -> None:
+    connection.connect()
+    connection.sock.settimeout(timeout_seconds)
 
 
 def _listed(item: ElementTree.Element, space: str) -> Listed:

@@ -9,7 +9,7 @@ comparable, and finds what was rewritten with the same size.
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ create table if not exists copied(
 create table if not exists source(key blob primary key, size integer, etag text, modified text) without rowid;
 create table if not exists own(key blob primary key, size integer, etag text, modified text) without rowid;
 create table if not exists job(key blob primary key, size integer) without rowid;
+create table if not exists done(
+  key blob primary key, size integer, etag text, modified text) without rowid;
 delete from source; delete from own; delete from job;
 """
 
@@ -62,6 +64,28 @@ insert or replace into copied
 select s.key, s.size, s.etag, s.modified, o.size, o.etag from source s join own o on o.key = s.key
 left join copied c on c.key = s.key
 where s.size = o.size and s.etag = o.etag and (c.key is null or c.source_etag <> s.etag)
+"""
+
+# What was uploaded here in parts, before this side followed, while the source shows the MD5 of the whole.
+_UNPROVEN = """
+select s.key, s.size, s.etag from source s
+join own o on o.key = s.key
+left join copied c on c.key = s.key and c.source_size = s.size and c.source_etag = s.etag
+  and c.source_modified = s.modified and c.own_size = o.size and c.own_etag = o.etag
+where c.key is null and s.size = o.size and instr(s.etag, '-') = 0 and instr(o.etag, '-') > 0
+order by s.key
+"""
+_SAME = """
+insert or replace into copied
+select s.key, s.size, s.etag, s.modified, o.size, o.etag
+from source s join own o on o.key = s.key where s.key = ?
+"""
+_NOTED = """
+insert or replace into copied
+select s.key, s.size, s.etag, s.modified, o.size, o.etag
+from done d
+join source s on s.key = d.key and s.size = d.size and s.etag = d.etag and s.modified = d.modified
+join own o on o.key = d.key and o.size = d.size
 """
 
 _CLEAR = {"source": "delete from source", "own": "delete from own"}
@@ -112,6 +136,26 @@ class Content:
         """Key and size of what only this side has."""
         return self._keys(_STRAY)
 
+    def unproven(self) -> Iterator[tuple[str, int, str]]:
+        """Key, size and the source's MD5 of what only a look at the own content can tell."""
+        for key, size, etag in self._database.execute(_UNPROVEN).fetchall():
+            yield key.decode(), size, etag
+
+    def prove(self, key: str) -> None:
+        """The own content of this object is the source's: it was read and compared."""
+        self._database.execute(_SAME, (key.encode(),))
+
+    def note(self, key: str) -> None:
+        """This object of the job has arrived whole; kept even if the pass is cut short."""
+        query = "insert or replace into done select key, size, etag, modified from source where key = ?"
+        self._database.execute(query, (key.encode(),))
+        self._database.commit()
+
+    def recall(self) -> None:
+        """With both sides listed: what an earlier pass noted need not be copied again."""
+        self._database.execute(_NOTED)
+        self._database.execute("delete from done")
+
     def begin_job(self) -> Amount:
         """Note down what is wanted; what was remembered of it is no longer true."""
         self._database.execute("delete from job")
@@ -123,6 +167,11 @@ class Content:
         """Key and size of all that was wanted when the job began."""
         return self._keys("select key, size from job order by key")
 
+    def has_parts(self) -> bool:
+        """Whether something of the job was uploaded in parts: its copy shows another ETag."""
+        query = "select 1 from job j join source s on s.key = j.key where instr(s.etag, '-') > 0 limit 1"
+        return self._database.execute(query).fetchone() is not None
+
     def finish_job(self, *, clean: bool) -> None:
         """With both sides listed anew: remember what is now the same.
 
@@ -130,6 +179,8 @@ class Content:
         """
         self._database.execute(_REMEMBER if clean else _REMEMBER + " and s.etag = o.etag")
         self._database.execute(_NOTICE)
+        if clean:
+            self._database.execute("delete from done")
 
     def position(self, *, following: bool) -> str:
         """SHA-256 over (key, size, fingerprint) in key order; a follower shows its source's fingerprints."""
@@ -158,9 +209,9 @@ def comparison(path: Path) -> Iterator[Content]:
         database = _open(path)
     try:
         yield Content(database)
-        database.commit()
     finally:
-        database.close()
+        with closing(database), suppress(sqlite3.Error):
+            database.commit()
 
 
 def _open(path: Path) -> sqlite3.Connection:

