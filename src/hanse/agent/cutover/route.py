@@ -53,6 +53,9 @@ class RouteRun(Run):
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def _local(self, action: Any) -> None:
+        """None: nothing here needs the lock of a replica."""
+
     async def _peer(self, action: Any) -> None:
         began = self.parts.clock.monotonic()
         async with self._turn:

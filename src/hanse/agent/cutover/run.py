@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from hanse.replicas.cutover.actions import RETRY_SECONDS, AnswerTooLate
 from hanse.replicas.cutover.events import DeadlinePassed, Failed
 
 _SAY_SECONDS = 0.1
-_WAKE_SECONDS = 0.5
+_WAKE_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +46,7 @@ class Office:
     wake: Wake
 
 
-class Run:
+class Run(ABC):
     """Subclasses do the actions of one part: `_local` those that change this site, one at a time
     and under the replica's lock; `_peer` those that only talk, each on its own.
     """
@@ -146,11 +147,13 @@ class Run:
         """True while orders must leave the replica alone."""
         return False
 
+    @abstractmethod
     async def _local(self, action: Any) -> None:
-        raise NotImplementedError
+        """Do an action that changes this site."""
 
+    @abstractmethod
     async def _peer(self, action: Any) -> None:
-        raise NotImplementedError
+        """Do an action that asks or answers another site."""
 
     def local(self, action: Any) -> None:
         """Queue an action that changes this site."""

@@ -37,11 +37,16 @@ class RouteSites:
         self._here = here
         self._late: set[asyncio.Task[Any]] = set()
 
-    async def hold(self, document: str, stages: Sequence[HoldStage], wanted: Callable[[], bool]) -> None:
-        """Ask all to hold, one stage after the other, as long as it is `wanted`. Never raises."""
+    async def hold(self, document: str, stages: Sequence[HoldStage], wanted: Callable[[], bool]) -> bool:
+        """Ask all to hold, one stage after the other, while it is `wanted`; True if all do. Never raises."""
+        held = True
         for stage in stages:
             if wanted():
-                await self._all(partial(self._once, {"ask": "hold", "ticket": document, "stage": stage}))
+                told = await self._all(
+                    partial(self._once, {"ask": "hold", "ticket": document, "stage": stage})
+                )
+                held = held and all(one is True for one in told)
+        return held and wanted()
 
     async def greet(self) -> None:
         """Have a connection to each of them when it matters. Never raises."""
@@ -71,8 +76,8 @@ class RouteSites:
         await self._all(partial(self._patiently, base | {"stage": "endpoints"}))
         await connectors
 
-    async def _all(self, ask: Callable[[Peer], Awaitable[Any]]) -> None:
-        await asyncio.gather(*(ask(peer) for peer in self._ticket.routes), return_exceptions=True)
+    async def _all(self, ask: Callable[[Peer], Awaitable[Any]]) -> list[Any]:
+        return await asyncio.gather(*(ask(peer) for peer in self._ticket.routes), return_exceptions=True)
 
     async def _patiently(self, message: dict[str, Any], peer: Peer) -> None:
         for _ in range(_TRIES):

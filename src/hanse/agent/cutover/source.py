@@ -1,5 +1,6 @@
 """The source's part: close, fence, have the target catch up, relinquish, hand over until it is taken."""
 
+import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -65,6 +66,9 @@ class SourceRun(Run):
         super().__init__(office, page)
         self._sites = RouteSites(self.parts, self.ticket, here)
         self._closed_at: float | None = None
+        self._nobody_asks = False
+        self._closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closing.set_result(None)
 
     @property
     def needs_lock(self) -> bool:
@@ -108,10 +112,11 @@ class SourceRun(Run):
                     self._begin(first)
             case CloseGate(drain_seconds):
                 self._closed_at = self._closed_at or self.parts.clock.monotonic()
-                await self.office.rooms.network.close(self.ticket.key, drain_seconds)
+                await self._close(drain_seconds)
                 self.feed(GateClosed())
             case Fence():
-                self.feed(Fenced(await self._driver().fence(self.ticket.key)))
+                position, _ = await asyncio.gather(self._driver().fence(self.ticket.key), self._closing)
+                self.feed(Fenced(position))
             case WriteRelinquishment(position=position):
                 self._relinquish(position)
                 self.feed(RelinquishmentWritten())
@@ -126,6 +131,13 @@ class SourceRun(Run):
         began = self.parts.clock.monotonic()
         await self._told(action)
         self.log(action, began)
+
+    async def _close(self, drain_seconds: float) -> None:
+        """Beside the fence, if every consumer is held: then there is nobody whose requests could end."""
+        drain_seconds = 0.0 if self._nobody_asks else drain_seconds
+        self._closing = asyncio.ensure_future(self.office.rooms.network.close(self.ticket.key, drain_seconds))
+        if not self._nobody_asks:
+            await self._closing
 
     async def _told(self, action: Any) -> None:
         try:
@@ -152,9 +164,12 @@ class SourceRun(Run):
         if "connectors" in stages:
             self._closed_at = self.parts.clock.monotonic()
         if stages:
-            held = self._sites.hold(self.page.document, stages, lambda: self.page.state.phase == "prepared")
-            await first_of(self.parts.clock, held, seconds)
+            await first_of(self.parts.clock, self._hold_all(stages), seconds)
         self.feed(RoutesHeld())
+
+    async def _hold_all(self, stages: tuple[HoldStage, ...]) -> None:
+        held = await self._sites.hold(self.page.document, stages, lambda: self.page.state.phase == "prepared")
+        self._nobody_asks = held and "connectors" in stages
 
     def _stages(self) -> tuple[HoldStage, ...]:
         """Requests to a bucket wait in the proxies by themselves; statements need poolers that hold them."""
@@ -226,6 +241,7 @@ class SourceRun(Run):
 
     async def _resume(self) -> None:
         """Serve the same epoch again; nothing else can be done here until that works."""
+        await asyncio.wait({self._closing})
         while True:
             replica = self.office.rooms.memory.get(self.ticket.key)
             if replica is None or replica.given_away >= self.ticket.from_epoch:
