@@ -38,6 +38,7 @@ async def session(
     """
     error_class = library().Error
     try:
+        # the directory stays open as long as the connection: a cancelled query is cancelled through it, too
         async with asyncio.timeout(seconds):
             with cluster.sockets() as directory:
                 connection = await library().AsyncConnection.connect(
@@ -45,10 +46,10 @@ async def session(
                     autocommit=True, connect_timeout=max(2, int(seconds)),
                     client_encoding="utf8", application_name="hanse", **words,
                 )  # fmt: skip
-            try:
-                yield connection
-            finally:
-                await connection.close()
+                try:
+                    yield connection
+                finally:
+                    await connection.close()
     except TimeoutError as error:
         raise Temporary(
             "database-silent", f"A database did not answer within {seconds:.0f} seconds.", 2.0
