@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import pytest_asyncio
-from pooler_bench import NAMES, OWN, RealBench, pool
+from pooler_bench import NAMES, OWN, RealBench, Way, Writer, pool
 
 from hanse.drivers.identity import ProcessMark
 from hanse.ports import Permanent, Temporary
@@ -185,3 +185,56 @@ async def test_a_database_name_full_of_signs_harms_nobody(bench: RealBench) -> N
     await bench.pooler.hold((pool(bench, database=1),))
     await bench.write(0, "on")
     assert bench.stored(1) == ["on"]
+
+
+async def test_a_way_that_is_cut_bounds_a_pause_and_a_resume(bench: RealBench) -> None:
+    way = Way(bench.upstreams[0])
+    upstream = await way.start()
+    await bench.pooler.hold((replace(pool(bench), upstream=upstream),))
+    running = asyncio.create_task(bench.write(0, "during the cut", seconds=0.5))
+    await asyncio.sleep(0.3)
+    way.cut()
+    begun = time.monotonic()
+    assert not await bench.pooler.pause(NAMES[0], 0.5)
+    assert time.monotonic() - begun < 4
+    begun = time.monotonic()
+    await bench.pooler.resume(NAMES[0])
+    assert time.monotonic() - begun < 4
+    way.mend()
+    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(bench.write(0, "after it"), 10)
+    await way.stop()
+
+
+async def test_a_long_pause_of_one_does_not_hold_up_what_is_held_anew(bench: RealBench) -> None:
+    both = (pool(bench), pool(bench, consumer=1))
+    await bench.pooler.hold(both)
+    running = asyncio.create_task(bench.write(0, "long", seconds=3))
+    await asyncio.sleep(0.3)
+    pausing = asyncio.create_task(bench.pooler.pause(NAMES[0], 5))
+    await asyncio.sleep(0.1)
+    await bench.pooler.hold((both[0], pool(bench, consumer=1, database=1)))
+    assert not pausing.done()
+    await bench.write(1, "moved meanwhile")
+    assert bench.stored(1) == ["moved meanwhile"]
+    await asyncio.gather(running, pausing)
+
+
+async def test_a_server_that_restarts_is_found_again_within_a_second(bench: RealBench) -> None:
+    writer = Writer(bench, 1)
+    await asyncio.sleep(0.3)
+    bench.databases[0].restart()
+    await asyncio.sleep(1.0)
+    await writer.finish()
+    assert max(writer.reconnected_seconds, default=0.0) < 5
+    assert set(bench.stored(0)) >= set(writer.acknowledged)
+    assert writer.acknowledged[-1] in bench.stored(0)
+
+
+async def test_an_ipv6_address_is_as_good(bench: RealBench) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as probe:
+        port = probe.getsockname()[1]
+    bench.listens[0] = ("::1", port)
+    await bench.pooler.hold((pool(bench),))
+    await bench.write(0, "six")
+    assert bench.stored(0) == ["six"]

@@ -195,3 +195,48 @@ class Writer:
     async def finish(self) -> None:
         self._over = True
         await asyncio.wait_for(self._task, 70)
+
+
+class Way:
+    """A TCP way to a server that can be cut: bytes stop, connections stay."""
+
+    def __init__(self, to: tuple[str, int]) -> None:
+        self._to = to
+        self._through = asyncio.Event()
+        self._through.set()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def start(self) -> tuple[str, int]:
+        self._server = await asyncio.start_server(self._serve, own_address(), 0)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    def cut(self) -> None:
+        self._through.clear()
+
+    def mend(self) -> None:
+        self._through.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        await self._through.wait()
+        with suppress(OSError):
+            there, back = await asyncio.open_connection(*self._to)
+            self._writers.append(back)
+            await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._through.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def stop(self) -> None:
+        self._server.close()
+        self.mend()
+        for writer in self._writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()

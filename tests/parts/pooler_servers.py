@@ -102,6 +102,12 @@ class Server:
                 return
         raise TimeoutError(f"no PostgreSQL at {self.address}")
 
+    def restart(self) -> None:
+        """Every connection is lost."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(20)
+        self._start()
+
     def root(self, database: str, *commands: str) -> list[tuple[object, ...]]:
         """Rows of the last command."""
         where = f"host={self.address} port={self.port} user=root dbname={database} sslmode=disable"

@@ -66,8 +66,9 @@ class PgbouncerPooler:
         async with self._holding:
             _check_unique(pools)
             await self._leave({pool.name for pool in pools})
-            self._pools = {pool.name: pool for pool in pools}
-            found = await asyncio.gather(*(self._held(pool) for pool in pools), return_exceptions=True)
+            before, self._pools = self._pools, {pool.name: pool for pool in pools}
+            wanted = [pool for pool in pools if pool != before.get(pool.name) or not self._is_busy(pool)]
+            found = await asyncio.gather(*(self._held(pool) for pool in wanted), return_exceptions=True)
         for one in found:
             if isinstance(one, BaseException):
                 raise one
@@ -121,6 +122,10 @@ class PgbouncerPooler:
         for place in sorted(set(places) - kept):
             await Bouncer(place).erase()
         self._paused &= names
+
+    def _is_busy(self, pool: Pool) -> bool:
+        """Being paused or resumed just now: what is to be held is there, and nobody waits to see it."""
+        return self._locks[pool.name].locked()
 
     async def _held(self, pool: Pool) -> None:
         async with self._locks[pool.name]:
