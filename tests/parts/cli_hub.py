@@ -3,14 +3,16 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from hub_world import START, TOKEN, World
 
+from hanse.__main__ import main
 from hanse.api.notify import Notifier
 from hanse.api.server import make_api
 from hanse.store.memory import MemoryStore
@@ -18,6 +20,8 @@ from hanse.trust.authority import make_authority
 from hanse.trust.keys import make_key, private_pem, write_private
 from hanse.wire.server import serve
 from hanse.wire.tls import hub_server_context
+
+Typed = Callable[..., str]
 
 
 @dataclass
@@ -77,6 +81,29 @@ def live_hub(directory: Path, *sites: str) -> Iterator[LiveHub]:
         loop.call_soon_threadsafe(stop.set)
         serving.join(20)
         loop.close()
+
+
+def typing(
+    hub: LiveHub,
+    monkeypatch: pytest.MonkeyPatch,
+    capture: pytest.CaptureFixture[str],
+    *,
+    all_of_it: bool = False,
+) -> Typed:
+    """Commands typed at this hub, in this process: what they say, a refusal of those that must fail."""
+    for name, value in hub.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*words: str, code: int = 0) -> str:
+        found = main(words)
+        out, err = capture.readouterr()
+        assert found == code, out + err
+        assert "Traceback" not in out + err
+        if all_of_it:
+            return out + err
+        return err if code else out
+
+    return run
 
 
 def _configured(directory: Path, url: str) -> dict[str, str]:

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_hub import LiveHub, live_hub
+from cli_hub import LiveHub, live_hub, typing
 from hub_answers import obedient
 from hub_files import shop_file
 
-from hanse.__main__ import main
 from hanse.model.replica.observation import Failure
 from hanse.model.replica.order import ReplicaOrder
 
@@ -21,17 +20,7 @@ def hub(tmp_path_factory):
 
 @pytest.fixture
 def hanse(hub: LiveHub, monkeypatch, capsys):
-    for name, value in hub.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*words: str, code: int = 0) -> str:
-        found = main(words)
-        out, err = capsys.readouterr()
-        assert found == code, out + err
-        assert "Traceback" not in out + err
-        return out + err
-
-    return run
+    return typing(hub, monkeypatch, capsys, all_of_it=True)
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 from cli_database import serving
-from cli_hub import LiveHub, live_hub
+from cli_hub import LiveHub, live_hub, typing
 from hub_files import RECORDS
 
-from hanse.__main__ import main
 from hanse.cli.verbs.psql import environment_of
 from hanse.hub.records import OrderedRecord, load
 
@@ -37,17 +36,7 @@ def hub(tmp_path_factory):
 
 @pytest.fixture
 def hanse(hub: LiveHub, monkeypatch, capfd):
-    for name, value in hub.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*words: str, code: int = 0) -> str:
-        found = main(words)
-        out, err = capfd.readouterr()
-        assert found == code, out + err
-        assert "Traceback" not in out + err
-        return out + err
-
-    return run
+    return typing(hub, monkeypatch, capfd, all_of_it=True)
 
 
 @pytest.fixture

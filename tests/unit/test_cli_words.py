@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from cli_hub import LiveHub, live_hub
+from cli_hub import LiveHub, live_hub, typing
 from hub_files import shop_file
 
 from hanse.__main__ import main
@@ -21,17 +21,7 @@ def hub(tmp_path_factory):
 
 @pytest.fixture
 def hanse(hub: LiveHub, monkeypatch, capsys):
-    for name, value in hub.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*words: str, code: int = 0) -> str:
-        found = main(words)
-        out, err = capsys.readouterr()
-        assert found == code, out + err
-        assert "Traceback" not in out + err
-        return err if code else out
-
-    return run
+    return typing(hub, monkeypatch, capsys)
 
 
 @pytest.fixture
