@@ -118,6 +118,14 @@ def test_everything_goes_back_in_the_reverse_order(world: World) -> None:
     assert routes(world) == {"birch/one": "alder/one", "cedar/one": "alder/one"}
 
 
+def test_a_full_site_takes_back_what_still_has_its_place_there(world: World) -> None:
+    go(shop(world), to="cedar")
+    world.sites["alder/one"].units = 0
+    world.sites["alder/one"].state()
+    go(world, back=True)
+    assert stands(world)["web"] == "alder/one"
+
+
 def test_leaving_the_provider_of_the_address_moves_it_and_ends_the_old_one(world: World) -> None:
     moves = go(shop(world), away_from="birch")
     assert [each["component"] for each in moves["moves"]] == ["web-endpoint"]

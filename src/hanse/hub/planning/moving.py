@@ -17,7 +17,7 @@ from hanse.hub.planning.narrow import (
     with_own_capacity,
 )
 from hanse.hub.planning.parts import Part, bindings_of, neighbours, parts_of, sites_of
-from hanse.hub.planning.prefixes import Prefixes
+from hanse.hub.planning.prefixes import Prefixes, provider_of
 from hanse.hub.planning.verified import make_verified
 from hanse.hub.records import ApplicationRecord, MoveRequest
 from hanse.model.application.requirement import Mandate, Requirement
@@ -108,9 +108,17 @@ def _planned(
             )
         else:
             added[part.name] = _pinned(part.placement, catalogue)
-    stay = [part.placement for part in parts.values() if part.name not in moving]
-    wanted, offered = narrowed(record.mandate, added), with_own_capacity(catalogue, stay)
+    bought = [part.placement for part in parts.values() if part.name not in moving]
+    bought += [place for part in movers for place in part.ways_back if _goes_to(place, part, request)]
+    wanted, offered = narrowed(record.mandate, added), with_own_capacity(catalogue, bought)
     return make_verified(hub, wanted, offered, market="bookable")
+
+
+def _goes_to(place: Placement, part: Part, request: MoveRequest) -> bool:
+    """The request leads to this place, where the part stood before: it needs no unit but its own."""
+    if request.back:
+        return place == part.ways_back[-1]
+    return request.to in (place.site, provider_of(place.site))
 
 
 def _placements_after(plan: Plan, movers: Sequence[Part]) -> dict[str, Placement]:
