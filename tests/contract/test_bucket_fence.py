@@ -110,12 +110,12 @@ async def test_a_standby_refuses_the_clients_of_its_primary(place: Place) -> Non
 
 
 async def test_grants_take_effect_without_a_restart(place: Place) -> None:
-    before = (place.directory / "buckets" / "shop.files.0.live" / "clients.process").read_text()
+    before = place.driver._service(place.key).running("clients")
     other = place.driver.new_credential("api@fiction/one", "write")
     await place.driver.grant(place.key, (other,))
     assert _refused(place, place.writer)
     assert not _refused(place, other)
-    assert (place.directory / "buckets" / "shop.files.0.live" / "clients.process").read_text() == before
+    assert place.driver._service(place.key).running("clients") == before
 
 
 async def test_what_was_acknowledged_survives_a_killed_store(place: Place) -> None:

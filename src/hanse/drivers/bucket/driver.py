@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hanse.drivers.bucket.failure import in_words
 from hanse.drivers.bucket.follow.passes import Target, position_of, run_pass
+from hanse.drivers.bucket.pulse import Pulse
 from hanse.drivers.bucket.record import PortBlock, Record, Shelf
 from hanse.drivers.bucket.s3 import S3, Account
 from hanse.drivers.bucket.service import STORE, Service, find_program
@@ -44,6 +45,7 @@ class BucketDriver:
         self._site = site
         self._address = address
         self._shelf = Shelf(directory, address, ports)
+        self._pulse = Pulse(address)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._following: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -62,17 +64,20 @@ class BucketDriver:
 
     @in_words
     async def look(self, key: ReplicaKey) -> Held:
-        """What is there now."""
-        record = self._shelf.load(key)
+        """What is there now. Processes whose data has vanished are ended: what they took would be lost."""
+        record, service = self._shelf.load(key), self._service(key)
         if record is None:
+            await self._abandon(key, service)
             return Held(ReplicaRole.ABSENT, alive=True)
-        service = self._service(key)
         gateways = _PARTS.get(record.role, ())
         parts = (*STORE, *gateways) if gateways else ()
-        silent = [part for part in parts if service.running(part) is None]
+        dead = [part for part in parts if service.running(part) is None]
+        hung = await self._pulse.hung(service, record, gateways) if parts and not dead else []
         used = await asyncio.to_thread(_used, self._shelf.place(key) / "work" / "data")
-        detail = f"not running: {', '.join(silent)}" if silent else _fullness(used, record)
-        return Held(record.role, alive=not silent, used_bytes=used, detail=detail)
+        words = [f"not running: {', '.join(dead)}"] if dead else []
+        words += [f"running but not answering: {', '.join(hung)}"] if hung else []
+        detail = "; ".join(words) or _fullness(used, record)
+        return Held(record.role, alive=not dead and not hung, used_bytes=used, detail=detail)
 
     @in_words
     async def primary(
@@ -129,6 +134,7 @@ class BucketDriver:
             record = self._shelf.load(key)
             if record is not None:
                 await self._service(key).stop(record.uid)
+            await self._service(key).abandon()
             used = await asyncio.to_thread(_used, place / "work" / "data")
             await asyncio.to_thread(_remove, place)
             return used
@@ -190,8 +196,12 @@ class BucketDriver:
         record = self._wanted(key, spec, role)
         service = self._service(key)
         before = self._shelf.load(key)
-        if before is not None and before.disk_bytes != record.disk_bytes:
+        if before is None:
+            await service.abandon()
+        elif before.disk_bytes != record.disk_bytes:
             await service.stop(record.uid)
+        else:
+            await self._heal(service, before)
         record = self._shelf.save(key, record)
         try:
             if not record.made:
@@ -201,6 +211,18 @@ class BucketDriver:
             await self._new_ports(key, record)
             raise
         return record
+
+    async def _abandon(self, key: ReplicaKey, service: Service) -> None:
+        if service.is_running():
+            async with self._locks[str(key)]:
+                if self._shelf.load(key) is None:
+                    await service.abandon()
+
+    async def _heal(self, service: Service, record: Record) -> None:
+        """End exactly the parts that are hung; whoever holds the role next starts them again."""
+        gateways = _PARTS.get(record.role, ())
+        for part in await self._pulse.still_hung(service, record, gateways):
+            await service.kill(part)
 
     def _wanted(self, key: ReplicaKey, spec: BucketSpec, role: ReplicaRole) -> Record:
         disk_bytes, memory_bytes = spec.size.disk_bytes, spec.size.memory_bytes
@@ -269,6 +291,7 @@ class BucketDriver:
                     raise Permanent(
                         "not-standby", f"{key} at {self._site} is {record.role}, so it follows nobody."
                     )
+                await self._heal(self._service(key), record)
                 await self._service(key).hold(record, _PARTS[ReplicaRole.STANDBY])
             place = self._shelf.place(key)
             target = Target(place, self._account(record, "inner"), record.bucket, record.disk_bytes)
@@ -284,7 +307,7 @@ class BucketDriver:
         return Served((self._address, record.ports["clients"]), (self._address, record.ports["followers"]))
 
     def _service(self, key: ReplicaKey) -> Service:
-        return Service(self._shelf.place(key), self._address)
+        return Service(self._shelf.place(key), self._shelf.marks(key), self._address)
 
     def _account(self, record: Record, gateway: str) -> Account:
         return Account((self._address, record.ports[gateway]), record.inner_access, record.inner_secret)

@@ -69,6 +69,10 @@ class Shelf:
         """Directory of a replica. Names hold no dot, so no two keys share one."""
         return self._directory / f"{key.application}.{key.component}.{key.ordinal}.{key.realm}"
 
+    def marks(self, key: ReplicaKey) -> Path:
+        """Where it stands which processes are a replica's: beside the directory of all replicas."""
+        return self._directory.with_name(f"{self._directory.name}.processes") / self.place(key).name
+
     def load(self, key: ReplicaKey) -> Record | None:
         """The record, or None if this replica never was or was erased."""
         return _read(self.place(key))

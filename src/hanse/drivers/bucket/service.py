@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -27,6 +28,9 @@ _STORE_PATIENCE_SECONDS = 1.0
 acknowledged has been handed to the kernel."""
 _LOG_MAX = 8 * 1024 * 1024
 _MIB = 1024 * 1024
+_STORE_LEAST_BYTES = 384 * _MIB
+"""Below, the store collects garbage without end (measured: twice the CPU time at 256 MiB); it reserves
+much that it never touches, so what it really takes is less than half of this."""
 _PRIVATE = 'mount --bind "$1" /tmp && cd /tmp && shift && exec "$@"'
 
 
@@ -44,16 +48,29 @@ def find_program(package: str, name: str) -> Path | None:
 
 
 class Service:
-    """Starts, finds again and ends the processes of the replica in `place`."""
+    """Starts, finds again and ends the processes of the replica in `place`.
 
-    def __init__(self, place: Path, address: str) -> None:
+    Which processes these are stands in `marks`, elsewhere: they are found also when `place` has vanished.
+    """
+
+    def __init__(self, place: Path, marks: Path, address: str) -> None:
         self._place = place
+        self._marks = marks
         self._work = place / "work"
         self._address = address
 
+    @property
+    def work(self) -> Path:
+        """Directory of the processes, with the keys that they know each other by."""
+        return self._work
+
     def running(self, part: str) -> ProcessMark | None:
         """The process of `store` or of a gateway, if it lives."""
-        return ProcessMark.load(self._place / f"{part}.process")
+        return ProcessMark.load(self._marks / f"{part}.process")
+
+    def is_running(self) -> bool:
+        """Whether anything of this replica runs."""
+        return any(self.running(part) is not None for part in (*STORE, *GATEWAYS))
 
     async def hold(self, record: Record, gateways: Iterable[str]) -> None:
         """The store and exactly these gateways run and answer; each accepts what the record says.
@@ -75,7 +92,14 @@ class Service:
         if mark is not None:
             mark.signal(signal.SIGKILL)
             await mark.gone(10.0)
-        (self._place / f"{part}.process").unlink(missing_ok=True)
+        (self._marks / f"{part}.process").unlink(missing_ok=True)
+
+    async def abandon(self) -> None:
+        """End every process whatever became of its directory: what it still took, nobody would keep."""
+        for part in (*GATEWAYS, *STORE):
+            await self.kill(part)
+        with suppress(OSError):
+            self._marks.rmdir()
 
     async def stop(self, uid: int) -> None:
         """No process of this replica is left."""
@@ -241,7 +265,8 @@ class Service:
         process.returncode = 0  # it is not ours to wait for: the mark finds it, also after a restart
         mark = ProcessMark.of(process.pid)
         if mark is not None:
-            mark.save(self._place / f"{part}.process")
+            self._marks.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mark.save(self._marks / f"{part}.process")
         return begin
 
 
@@ -283,11 +308,12 @@ def _as_user(uid: int, work: Path) -> list[str]:
 
 
 def _environment(record: Record, part: str) -> dict[str, str]:
-    share = 2 if part == "store" else 4
+    whole = record.memory_bytes
+    limit = max(_STORE_LEAST_BYTES, whole * 3 // 4) if part == "store" else max(64 * _MIB, whole // 4)
     return {
         "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": "/tmp",  # noqa: S108 - the replica's own, see _as_user
-        "GOMEMLIMIT": str(max(64 * _MIB, record.memory_bytes // share)),
+        "GOMEMLIMIT": str(limit),
     }
 
 
