@@ -141,3 +141,17 @@ async def test_nobody_at_all_is_said_by_the_proxy_and_once(tmp_path: Path) -> No
     assert status == 504
     assert "No site answered" in text
     assert time.monotonic() - begun < 8
+
+
+async def test_large_and_continued_bodies_pass_a_route_that_asks_again(world: World) -> None:
+    await world.retries_unavailable()
+    body = bytes(20 * 1024 * 1024)
+    assert (await ask(world.route.listen, "PUT", "/large", body))[0] == 200
+    assert world.service.stored["/large"] == len(body)
+    reader, writer = await asyncio.open_connection(*world.route.listen)
+    writer.write(b"PUT /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n")
+    writer.write(b"Content-Length: 3\r\n\r\n")
+    assert b"100" in await reader.readline()
+    writer.write(b"abc")
+    assert b"HTTP/1.1 200" in await reader.read()
+    writer.close()
