@@ -21,6 +21,8 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("logs APP/COMPONENT", "The last lines that a component wrote; --follow goes on."),
             ("connect APP/COMPONENT", "Reach a bucket or a database from this machine, until Ctrl-C."),
             ("psql APP/DB [-- …]", "Talk to a database with psql."),
+            ("import postgres URL", "Copy a foreign database into one of an application."),
+            ("export APP/DB", "Write a database to a file that any PostgreSQL can restore."),
         ),
     ),
     (

@@ -32,6 +32,12 @@ def say(lines: str | Iterable[str]) -> None:
     print(text, flush=True)
 
 
+def say_aside(lines: str | Iterable[str]) -> None:
+    """Lines on the standard error, at once: progress beside a document."""
+    text = lines if isinstance(lines, str) else "\n".join(lines)
+    print(text, file=sys.stderr, flush=True)
+
+
 def say_json(document: Mapping[str, Any]) -> None:
     """One document on one line."""
     print(json.dumps(document, ensure_ascii=False), flush=True)

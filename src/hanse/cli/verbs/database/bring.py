@@ -1,27 +1,33 @@
 """`hanse import postgres URL --into APP/DB`: a foreign database copied into one that is run here."""
 
+import os
 import re
+import signal
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-from hanse.cli.speaking import Json, Yes, confirm, make_app, say, say_json
+from hanse.cli.speaking import Json, Yes, confirm, make_app, say, say_aside, say_json
+from hanse.cli.verbs.database.asking import Found, look, session
+from hanse.cli.verbs.database.compare import counts, differences, moment, rows
 from hanse.cli.verbs.database.inside import Inside, inside
 from hanse.cli.verbs.database.outside import Outside, outside
-from hanse.cli.verbs.database.preflight import Found, connect, counts, look, objections, remarks
-from hanse.cli.verbs.database.programs import find, run
+from hanse.cli.verbs.database.preflight import objections, remarks
+from hanse.cli.verbs.database.programs import Told, find, run
 from hanse.ports import Permanent
 
 MIB = 1024 * 1024
 _NOT_OURS = re.compile(
-    r"^\d+; \d+ \d+ (EXTENSION|COMMENT - EXTENSION|SCHEMA - public|COMMENT - SCHEMA public|EVENT TRIGGER"
-    r"|PUBLICATION|SUBSCRIPTION|DEFAULT ACL|PROCEDURAL LANGUAGE)\b"
+    r"^\d+; \d+ \d+ (COMMENT - )?"
+    r"((EXTENSION|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION|PROCEDURAL LANGUAGE) |SCHEMA (- )?public(?= \S*$))"
 )
 """Lines of a dump's contents that belong to the server, not to the data."""
+_WHOLE = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-security-labels")
+
+Tell = Callable[[str | list[str]], None]
 
 imports = make_app("hanse import", "Bring something in from outside.")
 commands = make_app("hanse")
@@ -32,12 +38,14 @@ commands.command(imports, name="import")
 class Outcome:
     """What was done. Times in seconds."""
 
+    into: str
     tables: int
     rows: int
     dumped_bytes: int
     window_seconds: float
+    """From the moment that the copy shows until it was known that nothing was written since."""
     different: tuple[str, ...]
-    """Tables of the source that had other rows afterwards than came here, in words."""
+    """What the source has afterwards and the copy does not, in words."""
 
 
 @imports.command(name="postgres")
@@ -52,9 +60,9 @@ def import_postgres(
 ) -> int:
     """Copy a foreign PostgreSQL database into one that an application has here; the source is only read.
 
-    Both sides are looked at first: versions, extensions, rights, tables without a primary key, large
-    objects. Then it is dumped and restored, all or nothing. What is written to the source between begin
-    and end does not come along, so stop its writers; afterwards rows are counted on both sides. The
+    Both sides are looked at first: versions, extensions, rights, large objects. Then it is dumped and
+    restored, all or nothing. What is written to the source between begin and end does not come along, so
+    stop its writers; afterwards both sides are compared, and the end is 1 if anything was written. The
     source stays as it is: going back is going on with it.
 
     Example: `hanse import postgres postgresql://me@db.example:5432/ward --into clinic/records`
@@ -64,120 +72,119 @@ def import_postgres(
     url:
         postgresql://USER@HOST:PORT/DATABASE, without a password.
     into:
-        APP/COMPONENT, an empty postgres.
+        APP/COMPONENT, a postgres that is still empty.
     password_file:
         A file whose first line is the password. Default: $PGPASSWORD, ~/.pgpass
     database:
         Which database of the component. Default: its first
     """
     source = outside(url, password_file)
-    programs = find("pg_dump"), find("pg_restore")
+    for program in ("pg_dump", "pg_restore"):
+        find(program)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with session(f"The source {source.name}", source.where) as there:
+        found = look(there)
     with inside(into, database) as target:
-        return target.during(lambda: _import(source, target, programs, yes=yes, json=json))
+        return target.during(lambda: _import(source, found, target, yes=yes, json=json))
 
 
-def _import(source: Outside, target: Inside, programs: tuple[str, str], *, yes: bool, json: bool) -> int:
-    tell = _silent if json else say
-    found = _require_possible(source, target)
+def _import(source: Outside, found: Found, target: Inside, *, yes: bool, json: bool) -> int:
+    tell: Tell = say_aside if json else say
+    with session(target.component, target.where) as here:
+        ours = look(here)
+    if wrong := objections(found, ours):
+        raise Permanent("import-impossible", f"Nothing was copied: {'; '.join(wrong)}.")
     tell(
-        f"{source.name}: PostgreSQL {found.major}, {len(found.tables)} tables, "
-        f"{found.size_bytes / MIB:,.0f} MiB on its disk."
+        f"{source.name}: PostgreSQL {found.major}, {len(found.tables):,} tables, "
+        f"{found.size_bytes / MIB:,.1f} MiB on its disk."
     )
-    tell([f"note: {remark}." for remark in remarks(found)])
+    tell([f"note: {remark}." for remark in remarks(found, ours)])
     tell(
-        "From now until the end nothing may be written to it: what is, does not come along. It is only read; "
-        "as long as its writers have not been sent here, going back is going on with it."
+        "From now until the end nothing may be written to it: what is, does not come along.\n"
+        "It is only read; as long as nobody has written here, going back is going on with it."
     )
     if not yes and not confirm(f"Copy it into {target.component}?"):
         return 1
-    outcome = _copy(source, target, programs, tell)
+    return _told(_copy(source, target, ours.major, tell), json=json)
+
+
+def _told(outcome: Outcome, *, json: bool) -> int:
     if json:
-        say_json({"into": target.component, **_fields(outcome)})
+        say_json({**asdict(outcome), "window_seconds": round(outcome.window_seconds, 1)})
     else:
         say(
-            f"{target.component} has {outcome.tables} tables with {outcome.rows:,} rows. Closed for writers: "
-            f"{outcome.window_seconds:.1f} s."
+            f"{outcome.into} has {outcome.tables:,} tables with {outcome.rows:,} rows; "
+            f"nothing may have been written for {outcome.window_seconds:.1f} s."
         )
-    if outcome.different:
-        raise Permanent(
-            "source-written",
-            f"The source was written to meanwhile: {'; '.join(outcome.different)}. That is not here. "
-            f"Stop its writers, empty {target.component} and import again.",
-        )
-    return 0
-
-
-def _require_possible(source: Outside, target: Inside) -> Found:
-    with closing(connect(f"The source {source.name}", source.where)) as there:
-        found = look(there)
-    with closing(connect(target.component, target.where)) as here:
-        wrong = objections(found, look(here))
-    if wrong:
-        raise Permanent("import-impossible", f"Nothing was copied: {'; '.join(wrong)}.")
-    return found
-
-
-def _copy(source: Outside, target: Inside, programs: tuple[str, str], tell: Any) -> Outcome:
-    pg_dump, pg_restore = programs
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hanse-import-") as scratch:
-        dump, contents = Path(scratch, "dump"), Path(scratch, "contents")
-        dump.touch(mode=0o600)
-        words = [pg_dump, "-Fc", "-Z1", "--no-owner", "--no-privileges", "-f", str(dump), "-d"]
-        run(
-            "Dumping the source",
-            [*words, source.conninfo()],
-            source.environment(),
-            lambda: _dumped(dump, tell),
-        )
-        size = dump.stat().st_size
-        tell(f"dumped: {size / MIB:,.1f} MiB, packed; restoring")
-        listed = run("Reading the dump", [pg_restore, "-l", str(dump)], target.environment)
-        contents.write_text(without_server_parts(listed), encoding="utf-8")
-        whole = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
-        command = [pg_restore, *whole, "-L", str(contents), "-d", target.database, str(dump)]
-        run("Restoring", command, target.environment, lambda: _restoring(began, tell))
-    return _counted(source, target, size, began)
-
-
-def _counted(source: Outside, target: Inside, dumped_bytes: int, began: float) -> Outcome:
-    with closing(connect(target.component, target.where)) as here:
-        here.execute("analyze")
-        tables = look(here).tables
-        ours = counts(here, tables)
-    window_seconds = time.monotonic() - began
-    with closing(connect(f"The source {source.name}", source.where)) as there:
-        theirs = counts(there, tables)
-    different = tuple(
-        f"{name} has {theirs[name]:,} rows there and {ours[name]:,} here"
-        for name in tables
-        if ours[name] != theirs[name]
+    if not outcome.different:
+        return 0
+    shown = [*outcome.different[:5], *(["…"] if len(outcome.different) > 5 else [])]
+    say_aside(
+        f"hanse: the source was written to meanwhile, and that is not here: {'; '.join(shown)}. "
+        f"Stop its writers, empty {outcome.into} and import again."
     )
-    return Outcome(len(tables), sum(ours.values()), dumped_bytes, window_seconds, different)
+    return 1
+
+
+def _copy(source: Outside, target: Inside, major: int, tell: Tell) -> Outcome:
+    began = time.monotonic()
+    with session(f"The source {source.name}", source.where) as there:
+        since = moment(there)
+    with tempfile.TemporaryFile(prefix="hanse-import-") as dump:
+        _dump(source, target, find("pg_dump", major), dump, tell)
+        dumped_bytes = os.fstat(dump.fileno()).st_size
+        tell(f"dumped: {dumped_bytes / MIB:,.1f} MiB, packed; restoring")
+        _restore(target, find("pg_restore", major), dump, tell)
+    with session(target.component, target.where) as here:
+        here.execute("analyze")
+        ours = counts(here)
+    with session(f"The source {source.name}", source.where) as there:
+        different = differences(rows(there, since), ours)
+    window_seconds = time.monotonic() - began
+    return Outcome(target.component, len(ours), sum(ours.values()), dumped_bytes, window_seconds, different)
+
+
+def _dump(source: Outside, target: Inside, program: str, dump: IO[bytes], tell: Tell) -> None:
+    told = Told(tell, "dumping")
+    run(
+        "Dumping the source",
+        [program, "-Fc", "-Z1", *_WHOLE, "-d", source.conninfo()],
+        source.environment,
+        printed=dump,
+        meanwhile=lambda: told.size(dump),
+        otherwise=f"The source is as it was, and {target.component} is still empty. The dump needs room in "
+        f"{tempfile.gettempdir()}, or where $TMPDIR says.",
+    )
+
+
+def _restore(target: Inside, program: str, dump: IO[bytes], tell: Tell) -> None:
+    otherwise = f"It was taken back whole: {target.component} is as empty as before."
+    told = Told(tell, "restoring")
+    with tempfile.TemporaryFile() as listed, tempfile.TemporaryFile() as contents:
+        _rewind(dump)
+        run("Reading the dump", [program, "-l"], target.environment, printed=listed, read=dump)
+        listed.seek(0)
+        contents.write(without_server_parts(listed.read().decode()).encode())
+        contents.flush()
+        _rewind(dump)
+        whole = [*_WHOLE, "--exit-on-error", "--single-transaction"]
+        run(
+            "Restoring",
+            [program, *whole, "-L", f"/dev/fd/{contents.fileno()}", "-d", target.database],
+            target.environment,
+            printed=listed,
+            read=dump,
+            handed=[contents],
+            meanwhile=told.time,
+            otherwise=otherwise,
+        )
+
+
+def _rewind(file: IO[bytes]) -> None:
+    """For the program that reads next: files without a name are handed on open."""
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
 
 
 def without_server_parts(listed: str) -> str:
     """A dump's contents as `pg_restore -l` prints them, less what the target has or does not let us make."""
     return "".join(line for line in listed.splitlines(keepends=True) if not _NOT_OURS.match(line))
-
-
-def _fields(outcome: Outcome) -> Mapping[str, Any]:
-    return {
-        "tables": outcome.tables,
-        "rows": outcome.rows,
-        "dumped_bytes": outcome.dumped_bytes,
-        "window_seconds": round(outcome.window_seconds, 1),
-        "different": list(outcome.different),
-    }
-
-
-def _dumped(dump: Path, tell: Any) -> None:
-    tell(f"dumping: {dump.stat().st_size / MIB:,.1f} MiB so far, packed")
-
-
-def _restoring(began: float, tell: Any) -> None:
-    tell(f"restoring: {time.monotonic() - began:.0f} s since the beginning")
-
-
-def _silent(_lines: object) -> None:
-    """For `--json`: the last line says it all."""

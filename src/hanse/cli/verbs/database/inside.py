@@ -2,51 +2,83 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
-from hanse.cli.reach.credential import facts_of
+from hanse.cli.reach.credential import Facts, facts_of
 from hanse.cli.reach.way import Way, open_way
 from hanse.cli.verbs.psql import environment_of
 from hanse.ports import Permanent
 
 
-@dataclass
 class Inside:
-    """One database of a component; `where` and `environment` hold inside `during` only."""
+    """One database of a component; `where` and `environment` hold inside `during` only, and follow a move."""
 
-    way: Way
-    database: str
-    where: dict[str, Any] = field(default_factory=dict)
-    """For a session of this process; the password is in a file."""
-    environment: dict[str, str] = field(default_factory=dict)
-    """For programs."""
+    def __init__(self, way: Way, database: str) -> None:
+        self.database = database
+        self._way = way
+        self._facts: Facts = {}
 
     @property
     def component(self) -> str:
         """`APP/COMPONENT`."""
-        return self.way.component
+        return self._way.component
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """For a session of this process; the password is in a file."""
+        return {
+            **{name: self._facts[name] for name in ("host", "port", "user", "passfile")},
+            "dbname": self.database,
+            "sslmode": "disable",
+            "gssencmode": "disable",
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For programs."""
+        return environment_of(self._facts, os.environ) | {"PGDATABASE": self.database}
 
     def during(self, work: Callable[[], int]) -> int:
-        """Do blocking work while a local port leads to the database; what it returned."""
-        return asyncio.run(self._during(work))
+        """What `work` returned: done in this thread, where Ctrl-C ends it, while another one leads there."""
+        opened: Future[tuple[str, int]] = Future()
+        ended = asyncio.Event()
+        loop = asyncio.new_event_loop()
+        lead = threading.Thread(target=lambda: loop.run_until_complete(self._lead(opened, ended)))
+        lead.start()
+        try:
+            address, port = opened.result()
+            self._learn(address, port)
+            self._way.on_renewed = lambda: self._learn(address, port)
+            return work()
+        finally:
+            loop.call_soon_threadsafe(ended.set)
+            lead.join()
+            loop.close()
 
-    async def _during(self, work: Callable[[], int]) -> int:
-        async with self.way.local_port().opened(0) as (address, port):
-            facts = facts_of(self.way, address, port)
-            self.environment = environment_of(facts, os.environ) | {"PGDATABASE": self.database}
-            self.where = {
-                "host": address,
-                "port": port,
-                "user": facts["user"],
-                "dbname": self.database,
-                "passfile": facts["passfile"],
-                "sslmode": "disable",
-                "gssencmode": "disable",
-            }
-            return await asyncio.to_thread(work)
+    async def _lead(self, opened: "Future[tuple[str, int]]", ended: asyncio.Event) -> None:
+        """Until `ended`, also while nothing is open yet."""
+        holding = asyncio.create_task(self._hold(opened))
+        await ended.wait()
+        holding.cancel()
+        await asyncio.wait([holding])
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    async def _hold(self, opened: "Future[tuple[str, int]]") -> None:
+        try:
+            async with self._way.local_port().opened(0) as found:
+                opened.set_result(found)
+                await asyncio.Event().wait()
+        except BaseException as error:
+            if opened.done():
+                raise
+            opened.set_exception(error)
+
+    def _learn(self, address: str, port: int) -> None:
+        self._facts = facts_of(self._way, address, port)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """A foreign PostgreSQL that a person names by its URL. Its password never stands among the arguments."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hanse.ports import Permanent
 
 PASSWORD_MAX_BYTES = 4096
+_SECRETS = ("password", "sslpassword")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +16,21 @@ class Outside:
     """Where it is, as libpq's words."""
 
     words: dict[str, str]
-    password: str
+    password: str = field(repr=False)
 
     @property
     def name(self) -> str:
-        """For people: no password in it."""
-        return f"{self.words.get('host', 'this machine')}/{self.words.get('dbname', '')}"
+        """For people: `HOST:PORT/DATABASE`, no password in it."""
+        host = self.words.get("host") or self.words.get("hostaddr") or "this machine"
+        port = f":{self.words['port']}" if "port" in self.words else ""
+        return f"{host}{port}/{self.words['dbname']}"
 
     @property
     def where(self) -> dict[str, Any]:
         """For a session of this process."""
         return {**self.words, **({"password": self.password} if self.password else {})}
 
+    @property
     def environment(self) -> dict[str, str]:
         """For a program of PostgreSQL's that gets `conninfo` as its database."""
         mine = dict(os.environ)
@@ -42,19 +46,18 @@ class Outside:
 
 
 def outside(url: str, password_file: Path | None) -> Outside:
-    """Raises Permanent(`url-malformed`, `password-shown`, `file-unreadable`)."""
+    """Never repeats the URL: there may be a password in it.
+
+    Raises Permanent(`url-malformed`, `password-shown`, `file-unreadable`).
+    """
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
     try:
         words = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
-    except psycopg.Error as error:
-        raise Permanent(
-            "url-malformed",
-            f"This is no URL of a PostgreSQL database: {' '.join(str(error).split())}. "
-            "Write postgresql://USER@HOST:PORT/DATABASE.",
-        ) from error
-    if "password" in words:
+    except psycopg.Error:
+        raise malformed("it cannot be read") from None
+    if any(name in words for name in _SECRETS):
         raise Permanent(
             "password-shown",
             "The URL holds a password, and other users of this machine can read the arguments of a command. "
@@ -62,8 +65,16 @@ def outside(url: str, password_file: Path | None) -> Outside:
             "it, if others work on this machine.",
         )
     if "dbname" not in words:
-        raise Permanent("url-malformed", f"The URL names no database: add /DATABASE to {url}.")
+        raise malformed("it names no database")
     return Outside(words, _password(password_file))
+
+
+def malformed(why: str) -> Permanent:
+    """A URL that leads nowhere."""
+    return Permanent(
+        "url-malformed",
+        f"This is no URL of a PostgreSQL database: {why}. Write postgresql://USER@HOST:PORT/DATABASE.",
+    )
 
 
 def _password(file: Path | None) -> str:

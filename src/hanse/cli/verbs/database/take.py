@@ -1,12 +1,15 @@
 """`hanse export APP/DB`: a database taken out as a file that any PostgreSQL can restore."""
 
 import os
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from hanse.cli.speaking import Json, make_app, say, say_json
+from hanse.cli.speaking import Json, make_app, say, say_aside, say_json
+from hanse.cli.verbs.database.asking import session
 from hanse.cli.verbs.database.inside import Inside, inside
-from hanse.cli.verbs.database.programs import find, run
+from hanse.cli.verbs.database.programs import Told, find, run
 from hanse.ports import Permanent
 
 MIB = 1024 * 1024
@@ -41,40 +44,53 @@ def export(
     plain:
         SQL instead of an archive.
     """
-    program = find("pg_dump")
+    find("pg_dump")
+    ending = "sql" if plain else "dump"
+    place = file or Path(f"{component.replace('/', '-')}-{time.strftime('%Y-%m-%d')}.{ending}")
+    if place.exists():
+        raise Permanent("file-exists", f"{place} is there already. Name another with --file, or remove it.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with inside(component, database) as target:
-        ending = "sql" if plain else "dump"
-        place = file or Path(f"{component.replace('/', '-')}-{time.strftime('%Y-%m-%d')}.{ending}")
-        if place.exists():
-            raise Permanent(
-                "file-exists", f"{place} is there already. Name another with --file, or remove it."
-            )
-        return target.during(lambda: _export(target, program, place, plain=plain, json=json))
+        return target.during(lambda: _export(target, place, plain=plain, json=json))
 
 
-def _export(target: Inside, program: str, place: Path, *, plain: bool, json: bool) -> int:
-    draft = place.with_name(f".{place.name}.{os.getpid()}")
+def _export(target: Inside, place: Path, *, plain: bool, json: bool) -> int:
+    with session(target.component, target.where) as here:
+        program = find("pg_dump", here.info.server_version // 10000)
     began = time.monotonic()
-    try:
-        draft.touch(mode=0o600, exist_ok=False)
-        kind = "-Fp" if plain else "-Fc"
-        words = [program, kind, "--no-owner", "--no-privileges", "-f", str(draft), "-d", target.database]
-        run(f"Exporting {target.component}", words, target.environment, lambda: _told(draft, json=json))
-        size = draft.stat().st_size
-        draft.replace(place)
-    finally:
-        draft.unlink(missing_ok=True)
-    took = time.monotonic() - began
+    size = _write(target, program, place, say_aside if json else say, plain=plain)
+    seconds = time.monotonic() - began
     if json:
         say_json(
-            {"component": target.component, "file": str(place), "bytes": size, "seconds": round(took, 1)}
+            {"component": target.component, "file": str(place), "bytes": size, "seconds": round(seconds, 1)}
         )
         return 0
-    how = f"psql -f {place}" if plain else f"pg_restore --no-owner -d DATABASE {place}"
-    say(f"{target.component} is in {place}: {size / MIB:,.1f} MiB, {took:.1f} s. Elsewhere: {how}")
+    how = f"psql -d DATABASE -f {place}" if plain else f"pg_restore --no-owner -d DATABASE {place}"
+    say(f"{target.component} is in {place}: {size / MIB:,.1f} MiB, {seconds:.1f} s. Elsewhere: {how}")
     return 0
 
 
-def _told(draft: Path, *, json: bool) -> None:
-    if not json:
-        say(f"exporting: {draft.stat().st_size / MIB:,.1f} MiB so far")
+def _write(target: Inside, program: str, place: Path, tell: Callable[[str], None], *, plain: bool) -> int:
+    """Size of the file, which gets its name when it is whole and on the disk."""
+    draft = place.with_name(f".{place.name}.{os.getpid()}")
+    told = Told(tell, "exporting")
+    try:
+        with open(draft, "xb", opener=_private) as written:
+            run(
+                f"Exporting {target.component}",
+                [program, "-Fp" if plain else "-Fc", "--no-owner", "--no-privileges", "-d", target.database],
+                target.environment,
+                printed=written,
+                meanwhile=lambda: told.size(written),
+                otherwise=f"There is no {place}.",
+            )
+            os.fsync(written.fileno())
+            size = os.fstat(written.fileno()).st_size
+        draft.replace(place)
+    finally:
+        draft.unlink(missing_ok=True)
+    return size
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
