@@ -1,6 +1,7 @@
 """When the hub cannot go on: refusals, aborts, failures, silence; and every step repeated and failed."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from step_world import FILES, ONE, THREE, TWO, WEB, StepWorld, running_shop
@@ -116,6 +117,63 @@ def test_move_gives_up_after_five_called_off_cut_overs():
     assert ended.state == "aborted"
     assert "5 cut-overs were called off; the last: the target did not answer" in ended.reason
     assert world.state_orders() == before
+
+
+def _tickets(world: StepWorld) -> list[str]:
+    return sorted({order.ticket.ticket for _, order in world.issued if isinstance(order, TicketOrder)})
+
+
+def _cutting_over(world: StepWorld, limit: int = 12):
+    """A move whose first ticket was called off while its target is silent."""
+    operation = world.run(world.operation("move", FILES, target=THREE), limit=1)
+    while not operation.ticket:
+        operation = world.run(operation, limit=1)
+    world.facts[THREE, f"ticket/{operation.ticket}"].answered = 0
+    world.silent = {THREE}
+    return world.run(operation, limit=limit)
+
+
+def test_tickets_are_not_used_up_while_the_target_is_silent():
+    world = running_shop()
+    world.ticket_fails = 1
+    waiting = _cutting_over(world)
+    assert len(_tickets(world)) == 1
+    assert f"the target did not answer); {THREE} is not heard from: this waits for it until" in waiting.reason
+    world.silent = set()
+    assert world.run(waiting).state == "done"
+    assert len(_tickets(world)) == 2
+
+
+def test_a_target_that_stays_silent_ends_the_move_with_words():
+    world = running_shop()
+    world.ticket_fails = 1
+    began = world.now
+    waiting = _cutting_over(world, limit=120)
+    world.silent = set()
+    ended = world.run(waiting)
+    assert ended.state == "aborted"
+    assert f"for 10 minutes {THREE} is not heard from" in ended.reason
+    assert world.now - began < timedelta(minutes=14)
+
+
+def test_a_way_that_is_lost_is_waited_for_before_the_next_ticket():
+    world = running_shop()
+    world.ticket_fails = 99
+    operation = world.run(world.operation("move", FILES, target=THREE), limit=1)
+    while not operation.ticket:
+        operation = world.run(operation, limit=1)
+    world.reach[f"{ONE}>{THREE}"] = False
+    waiting = world.run(operation, limit=20)
+    assert f"{ONE} does not reach {THREE}: this waits for it until" in waiting.reason
+    assert len(_tickets(world)) == 1
+
+
+def test_the_pauses_between_tickets_grow():
+    world = running_shop()
+    world.ticket_fails = 99
+    began = world.now
+    assert world.run(world.operation("move", FILES, target=THREE)).state == "aborted"
+    assert timedelta(seconds=100) < world.now - began < timedelta(seconds=240)
 
 
 def test_move_without_reach_is_stuck_with_the_pair_and_moves_once_there_is_reach():

@@ -4,14 +4,18 @@ from datetime import timedelta
 
 from hanse.model.replica.order import Ticket, TicketOrder
 from hanse.model.replica.role import ReplicaRole
-from hanse.model.shape import SiteId
+from hanse.model.shape import Moment, SiteId
 from hanse.replicas.outcome import AnyOrder
 from hanse.replicas.view import ComponentView, TicketView
 from hanse.replicas.walks.stages import SATISFIED, Case, Check, abort_reason
 
 ATTEMPTS = 5
 """Tickets of one move before it gives up: each that fails costs clients a short pause."""
-RETRY_SECONDS = 2.0
+PAUSE_SECONDS = (2.0, 10.0, 30.0, 60.0)
+"""After the first ticket, the second, …, from when it was given out. A short trouble passes in the first
+pause; the others together outlast a restart of a site."""
+SILENCE_SECONDS = 600.0
+"""So long a target that is not heard from, or not reached, is waited for before the next ticket."""
 DEADLINE_SECONDS = 60.0
 
 
@@ -170,8 +174,36 @@ def _next_attempt(case: Case) -> Check:
     attempt = _attempt(case)
     if attempt >= ATTEMPTS:
         return Check(undo=f"{attempt} cut-overs were called off; the last: {reason}")
-    if ticket.told.ordered_at is not None:
-        until = ticket.told.ordered_at + timedelta(seconds=RETRY_SECONDS * attempt)
+    failed = f"cut-over {attempt} was called off ({reason})"
+    since = ticket.told.ordered_at
+    waiting = Check() if since is None else _waits_for_target(case, since, failed)
+    if not waiting.satisfied:
+        return waiting
+    if since is not None:
+        until = since + timedelta(seconds=PAUSE_SECONDS[attempt - 1])
         if case.now < until:
-            return Check(why=f"cut-over {attempt} was called off ({reason}); trying again", until=until)
+            return Check(why=f"{failed}; it is tried again at {until:%H:%M:%S} UTC", until=until)
     return _issue(case, attempt + 1)
+
+
+def _waits_for_target(case: Case, since: Moment, failed: str) -> Check:
+    """A ticket for a target that cannot take it would be wasted; for how long that is waited has an end."""
+    target = case.operation.target or ""
+    away = _away(case, target)
+    if not away:
+        return SATISFIED
+    until = since + timedelta(seconds=SILENCE_SECONDS)
+    if case.now >= until:
+        return Check(undo=f"{failed}, and for {SILENCE_SECONDS / 60:.0f} minutes {away}")
+    return Check(why=f"{failed}; {away}: this waits for it until {until:%H:%M:%S} UTC", until=until)
+
+
+def _away(case: Case, target: SiteId) -> str:
+    """Why the target could not take a ticket now, as far as anybody knows; empty if it could."""
+    told = case.view.tickets.get(target, TicketView()).told
+    if told.ordered is not None and not told.is_answered:
+        return f"{target} is not heard from"
+    source = source_of(case)
+    if case.view.reach.get(f"{source}>{target}") is False:
+        return f"{source} does not reach {target}"
+    return ""
