@@ -15,6 +15,7 @@ from hanse.rules.explain import explain_lines
 
 EXAMPLES = CHECKOUT / "examples"
 FILES = sorted(EXAMPLES.glob("*/*.yaml"))
+CITIES = {"Milan": (45.46, 9.19)}
 BUILT = sorted(path.parent.name for path in EXAMPLES.glob("*/build"))
 
 
@@ -27,7 +28,7 @@ def read(file: Path) -> ReadApplication:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_application_file_reads_and_explains(file: Path):
     application = read(file)
-    mandate = expand(application.application, application.lines, {})
+    mandate = expand(application.application, application.lines, CITIES)
     assert isinstance(mandate, Mandate), mandate
     assert f"{file.stem}: " in explain_lines(mandate)[0]
 
