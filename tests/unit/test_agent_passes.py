@@ -8,6 +8,7 @@ from agent_world import World, play
 
 from hanse.drivers.fake.faults import Fault
 from hanse.model.replica.observation import Progress
+from hanse.model.replica.order import ReachOrder
 from hanse.ports import Temporary
 
 SUBJECT = "replica/shop/store/0/live"
@@ -146,5 +147,18 @@ def test_why_following_fails_is_said_until_something_moves() -> None:
             await asyncio.sleep(1)
             assert world.observed["b/1", SUBJECT].failure.code == "source-silent"
         await world.until(lambda: world.observed["b/1", SUBJECT].failure is None, 200)
+
+    play(scenario)
+
+
+def test_a_silent_target_lets_the_way_there_be_measured_anew() -> None:
+    async def scenario(world: World) -> None:
+        move = Move(world)
+        await move.deploy()
+        world.order("a/1", ReachOrder(peers=(world.peer("b/1"),)))
+        await world.until(lambda: (seen := world.said("a/1", "reach")) is not None and seen.rtt_ms)
+        world.cut |= {("a/1", "b/1")}
+        move.cut_over()
+        await world.until(lambda: "b/1" in world.said("a/1", "reach").unreachable, 20)
 
     play(scenario)

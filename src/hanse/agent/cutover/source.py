@@ -157,6 +157,7 @@ class SourceRun(Run):
                     await self.parts.carrier.ask(self.ticket.target, message, _SHORT_ASK_SECONDS)
         except (Temporary, Permanent) as error:
             if not isinstance(action, TellAbort):
+                self.office.wake("reach")  # what the hub knows of the way may be old by now
                 self.feed(PeerSilent(error.message))
 
     async def _hold_routes(self, seconds: float) -> None:
