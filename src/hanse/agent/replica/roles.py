@@ -11,10 +11,12 @@ from hanse.agent.replica.claims import sign_erasure
 from hanse.agent.replica.grants import Grants
 from hanse.agent.replica.memory import Memory, Replica
 from hanse.agent.replica.network import Network
+from hanse.agent.replica.pools import Pools
 from hanse.agent.replica.standby import Follower
 from hanse.agent.replica.voice import Voice
 from hanse.drivers.contract import Driver, Following
 from hanse.model.replica.instruction import Instruction
+from hanse.model.replica.observation import Progress
 from hanse.model.replica.order import ReplicaOrder
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
 from hanse.model.replica.spec import ReplicaSpec
@@ -55,6 +57,7 @@ class Rooms:
     memory: Memory
     grants: Grants
     network: Network
+    pools: Pools
     bindings: Bindings
     follower: Follower
     voice: Voice
@@ -104,12 +107,18 @@ class Roles:
         if isinstance(instruction.order, ReplicaOrder):
             self._rooms.follower.make_way(instruction.order)
 
-    async def serve(self, replica: Replica, environment: dict[str, str]) -> Replica:
-        """Let a replica that is primary by right serve, and open its gate. Needs `lock`."""
+    async def serve(
+        self, replica: Replica, environment: dict[str, str], *, at_once: bool = False
+    ) -> Replica:
+        """Let a replica that is primary by right serve, and open its gate. Needs `lock`.
+
+        `at_once`: clients wait, and the data was there a moment ago: nothing is looked at or told first.
+        """
         rooms = self._rooms
         driver = self.driver(replica.spec)
-        await _require_data(replica, driver)
-        reporter = rooms.voice.reporter(replica.key)
+        reporter = _silent if at_once else rooms.voice.reporter(replica.key)
+        if not at_once:
+            await _require_data(replica, driver)
         served = await driver.primary(replica.key, replica.spec, environment, reporter)
         followers = served.followers
         if followers is None and isinstance(driver, Following):
@@ -265,6 +274,10 @@ class Roles:
             return LOOK_SECONDS
         left = (moment - self._rooms.parts.clock.now()).total_seconds()
         return min(LOOK_SECONDS, max(left, 0.0) + 0.001)
+
+
+def _silent(progress: Progress) -> None:
+    """Nobody listens."""
 
 
 async def _require_data(replica: Replica, driver: Driver) -> None:
