@@ -107,6 +107,17 @@ def test_the_end_of_what_was_never_bought_is_no_failure():
     assert words == ["shop was never bought, so nothing of it is left to end"]
 
 
+def test_why_a_copy_does_not_get_on_is_shown_before_how_far_it_got():
+    failure = {"code": "source-unreachable", "message": "Nothing can be read from a/1.", "detail": ""}
+    failing = BASE | {"progress": PROGRESS, "reason": failure["message"], "failure": failure}
+    assert doing(failing).endswith(": Nothing can be read from a/1.")
+
+
+def test_a_cut_over_says_what_it_waits_for_before_how_far_its_target_is():
+    waiting = BASE | {"phase": "cutting-over", "progress": PROGRESS, "reason": "b/1 is not heard from"}
+    assert doing(waiting).endswith(": b/1 is not heard from")
+
+
 def test_what_is_put_back_is_told_with_its_reason():
     undoing = BASE | {"phase": "undoing", "reason": "the disk is full", "progress": PROGRESS}
     assert doing(undoing) == "puts everything back: the disk is full"

@@ -57,19 +57,22 @@ def doing(operation: Document) -> str:
     words = f"stuck ({phase})" if operation["state"] == "stuck" else phase
     if operation["abort_wanted"]:
         words += " (abort asked for)"
-    stuck = operation["state"] == "stuck" and operation["reason"]
-    why = operation["reason"]
-    more = (
-        stuck or (why if phase == _PHASES["undoing"] else "") or progress_words(operation["progress"]) or why
-    )
+    why, progress = operation["reason"], progress_words(operation["progress"])
+    more = why or progress if _has_reason(operation) else progress or why
     return f"{words}: {more}" if more else words
 
 
 def stage(operation: Document) -> tuple[object, ...]:
     """Changes when a person should hear of it, not with every byte."""
     progress = operation["progress"] or {}
-    reason = operation["reason"] if not progress else ""
+    reason = operation["reason"] if not progress or _has_reason(operation) else ""
     return operation["state"], operation["phase"], reason, progress.get("phase"), operation["abort_wanted"]
+
+
+def _has_reason(operation: Document) -> bool:
+    """What it waits for says more than how far its target is."""
+    waits = operation["phase"] in ("cutting-over", "undoing")
+    return waits or operation["state"] == "stuck" or operation["failure"] is not None
 
 
 def progress_words(progress: Document | None) -> str:
