@@ -99,7 +99,8 @@ async def wait_until(
 ) -> None:
     """Return once the server answers and `ready(is it in recovery?)`.
 
-    Raises Temporary(`database-not-started`) if it ends, or takes longer than `seconds`.
+    Raises Temporary: `database-not-started` if it ends, `database-starting` if it takes longer than
+    `seconds` and goes on, `disk-full`.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
@@ -120,5 +121,7 @@ async def wait_until(
                     "The disk of this site is full, so a database cannot run. Free space, and it goes on.",
                     10.0,
                 )
+            if cluster.running() is not None:
+                raise Temporary("database-starting", f"The database is still starting: {said}", 5.0)
             raise Temporary("database-not-started", f"The database did not start: {said}", 5.0)
         await asyncio.sleep(0.01)

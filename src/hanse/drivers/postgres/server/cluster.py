@@ -35,6 +35,7 @@ SIGNAL_FILE = "standby.signal"
 _STOP_SECONDS = 60.0
 _SENDERS_SECONDS = 2.0
 """How long a stopping server waits for followers to take the last of its log."""
+_START_FIELD = 19  # field 22 of /proc/PID/stat, counted after the name in parentheses
 _NAMES = {"postgres", "initdb"}
 _LOG_MAX = 8 * 1024 * 1024
 _LOG_SEEN = 512 * 1024
@@ -147,7 +148,7 @@ class Cluster:
     async def launch(self, record: Record, *, alone: bool = False) -> ProcessMark:
         """Start the server; it outlives this process. `alone`: reachable by nobody but this driver."""
         await self.sweep(record.uid)
-        _reap(self.place / "server.process")
+        self._forget()
         self.prepare(record.uid)
         return self._spawn(record, alone=alone)
 
@@ -166,7 +167,7 @@ class Cluster:
             self._end_senders(record.uid, mark)
             if not await _gone(mark, _STOP_SECONDS):
                 await self.kill(record.uid)
-        (self.place / "server.process").unlink(missing_ok=True)
+        self._forget()
 
     async def kill(self, uid: int) -> None:
         """No process of this server is left, whatever it was doing."""
@@ -178,7 +179,7 @@ class Cluster:
                 mark.signal(signal.SIGKILL)
                 await _gone(mark, 5.0)
         await self.sweep(uid)
-        (self.place / "server.process").unlink(missing_ok=True)
+        self._forget()
 
     def reload(self) -> float:
         """The server takes its settings anew; returns the moment (seconds, UTC) after which it will have."""
@@ -243,6 +244,16 @@ class Cluster:
         mark.save(self.place / "server.process")
         return mark
 
+    def _forget(self) -> None:
+        """A dead server that nobody waited for still has its number, and would seem to hold the data."""
+        path = self.place / "server.process"
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            mark = ProcessMark(**json.loads(path.read_text()))
+            fields = Path(f"/proc/{mark.pid}/stat").read_text().rpartition(")")[2].split()
+            if fields[0] == "Z" and int(fields[_START_FIELD]) == mark.start_ticks:
+                os.waitpid(mark.pid, os.WNOHANG)
+        path.unlink(missing_ok=True)
+
     def _end_senders(self, uid: int, mark: ProcessMark) -> None:
         for one in _all_of(uid) if os.geteuid() == 0 else _children(mark.pid):
             with suppress(OSError):
@@ -264,7 +275,7 @@ async def _gone(mark: ProcessMark, patience_seconds: float) -> bool:
         if loop.time() > deadline:
             return False
         await asyncio.sleep(0.003)
-    return await mark.gone(0.1)
+    return True
 
 
 def _all_of(uid: int) -> list[ProcessMark]:
@@ -289,12 +300,6 @@ def _is_server(entry: Path, uid: int) -> bool:
         return False
     fields = dict(line.split(":", 1) for line in lines)
     return fields["Name"].strip() in _NAMES and fields["Uid"].split()[0] == str(uid)
-
-
-def _reap(path: Path) -> None:
-    """A killed server that nobody waited for still has its number, and would seem to hold the data."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        os.waitpid(json.loads(path.read_text())["pid"], os.WNOHANG)
 
 
 def _free_shared(uid: int) -> None:
