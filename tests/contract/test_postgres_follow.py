@@ -9,6 +9,7 @@ import pytest_asyncio
 from postgres_place import Place
 from wire_between import wired
 
+from hanse.drivers.postgres.server.program import programs
 from hanse.model.replica.role import ReplicaRole
 from hanse.model.replica.spec import MIB
 from hanse.ports import Permanent, Temporary
@@ -93,6 +94,14 @@ async def test_a_cut_copy_is_resumed(source: Place, target: Place) -> None:
         assert wire.passed < done.bytes_total - 20 * MIB
     await _move(source, target)
     assert target.ask("select count(*) from words") == 60_000
+    await _check_every_page(target)
+
+
+async def _check_every_page(place: Place) -> None:
+    """Reads the whole cluster and compares the checksum of each page. Afterwards nothing runs."""
+    await place.driver.retain(place.key)
+    checker = str(programs(place.record.major) / "pg_checksums")
+    await _run(checker, "--check", "-D", str(place.cluster.data))
 
 
 async def test_a_cut_link_stalls_a_follower_and_it_catches_up_by_itself(source: Place, target: Place) -> None:
