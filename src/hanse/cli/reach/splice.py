@@ -164,6 +164,7 @@ async def _splice(here: Streams, there: Streams) -> None:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await here[1].wait_closed()
     finally:
+        there[1].transport.abort()  # at once: whoever ends this command may interrupt the rest
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)

@@ -29,9 +29,11 @@ class Inside:
 
     @property
     def where(self) -> dict[str, Any]:
-        """For a session of this process; the password is in a file."""
+        """For a session of this process; says everything that the caller's `PG…` variables may say, too."""
         return {
-            **{name: self._facts[name] for name in ("host", "port", "user", "passfile")},
+            **{name: self._facts[name] for name in ("host", "port", "user")},
+            "hostaddr": self._facts["host"],
+            "password": self._way.credential["password"],
             "dbname": self.database,
             "sslmode": "disable",
             "gssencmode": "disable",

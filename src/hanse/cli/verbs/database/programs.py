@@ -1,8 +1,8 @@
 """PostgreSQL's own programs: found, run, listened to."""
 
+import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,8 +23,8 @@ def find(name: str, major: int | None = None) -> str:
     A newer one may say what an older server does not understand.
     """
     installed = DEBIAN_PROGRAMS.glob(f"*/bin/{name}")
-    versions = {path.parts[-3].zfill(4): path for path in installed}
-    fits = versions.get(str(major).zfill(4)) or (versions[max(versions)] if versions else None)
+    versions = {float(path.parts[-3]): path for path in installed}
+    fits = versions.get(major or 0) or (versions[max(versions)] if versions else None)
     found = str(fits) if fits else shutil.which(name)
     if found is None:
         raise Permanent(
@@ -51,7 +51,7 @@ def run(
     called every two seconds. Raises Permanent(`program-failed`) with its last words, and with `otherwise`:
     how things stand then.
     """
-    with tempfile.TemporaryFile() as said:
+    with os.fdopen(os.memfd_create("said"), "w+b") as said:  # not on a disk: that may be what is full
         process = subprocess.Popen(
             [*_mortal(), *command],
             env=dict(environment),
