@@ -12,6 +12,7 @@ import pytest
 from hanse.__main__ import main
 from hanse.cli.command import ROOMS
 
+IN_GROUPS = {"catalogue": ["import"], "image": ["push"], "hub": ["status"], "import": ["postgres"]}
 HEAVY = ("numpy", "fastapi", "sqlalchemy", "pydantic", "uvicorn", "asyncio", "rich", "cryptography")
 
 
@@ -46,9 +47,7 @@ def test_an_unknown_command_is_told_with_the_nearest(capsys):
 
 @pytest.mark.parametrize("room", sorted(ROOMS))
 def test_every_command_has_help_with_an_example(room, capsys):
-    words = {"catalogue": ["catalogue", "import"], "image": ["image", "push"], "hub": ["hub", "status"]}.get(
-        room, [room]
-    )
+    words = [room, *IN_GROUPS.get(room, ())]
     assert main([*words, "--help"]) == 0
     found = capsys.readouterr().out
     assert f"`hanse {' '.join(words)}" in found
