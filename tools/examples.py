@@ -125,9 +125,8 @@ def judge(name: str, clients: Sequence[Client]) -> dict[str, Any]:
     """From what the clients were told, and from reading everything again that was acknowledged."""
     acknowledged = lost = 0
     for client in clients:
-        say(
-            f"{client.name}: {len(client.answers)} requests, {client.failures} failed, gap {client.gap_ms} ms"
-        )
+        failed = [answer.status for answer in client.answers if not answer.good] or "none"
+        say(f"{client.name}: {len(client.answers)} requests, failed: {failed}, gap {client.gap_ms} ms")
         if client.holds:
             gone = [number for number in client.acknowledged if not client.holds(number)]
             if gone:
