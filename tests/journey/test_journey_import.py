@@ -53,8 +53,11 @@ def intake(journey: Journey) -> Iterator[Journey]:
 
 @pytest.fixture(scope="module")
 def imported(intake: Journey, source: Foreign) -> str:
-    """What the import said."""
-    return intake.do("import", "postgres", source.url("ward"), "--into", DB, "--yes", env=PASSWORD)
+    """What the import said; the source is as it was."""
+    before = source.content("ward")
+    said = intake.do("import", "postgres", source.url("ward"), "--into", DB, "--yes", env=PASSWORD)
+    assert source.content("ward") == before
+    return said
 
 
 def content_here(journey: Journey, database: str) -> list[str]:
@@ -167,13 +170,11 @@ def test_what_is_exported_is_the_same_elsewhere(
     told = intake.ask("export", DB, "--file", str(file), *kind)
     assert (told["file"], told["bytes"]) == (str(file), file.stat().st_size)
     assert file.stat().st_mode & 0o777 == 0o600
-    source.database(name, superuser_sql="drop schema public")
+    source.tell("postgres", f"create database {name}")
     where = ("-d", source.url(name, "postgres"))
     if kind:
-        source.tell(name, "create schema public")
         source.run("psql", "-qX", "-v", "ON_ERROR_STOP=1", *where, "-f", file)
     else:
-        source.tell(name, "create schema public")
         source.run("pg_restore", "--no-owner", "--exit-on-error", *where, file)
     assert source.content(name) == content_here(intake, "intake")
 
