@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from hanse.ports import Clock, Random
 
@@ -55,11 +54,9 @@ async def first_of(clock: Clock, work: Awaitable[object], seconds: float) -> boo
             return True
         return False
     finally:
-        for each in (task, alarm):
-            if not each.done():
-                each.cancel()
-                with suppress(asyncio.CancelledError):
-                    await each
+        left = {each for each in (task, alarm) if each.cancel()}
+        if left:
+            await asyncio.wait(left)  # not awaited themselves: whoever cancels this call must be heard
 
 
 def backoff_seconds(random: Random, failures: int, longest: float) -> float:

@@ -13,7 +13,7 @@ from hanse.agent.place.peers import Peers
 from hanse.agent.post.inbox import Inbox
 from hanse.agent.post.outbox import Outbox
 from hanse.agent.replica.roles import Roles, Rooms
-from hanse.agent.waiting import Bell
+from hanse.agent.waiting import Bell, first_of
 from hanse.model.replica.observation import Failure
 from hanse.ports import Permanent, Temporary
 from hanse.replicas.cutover import advance, report
@@ -21,7 +21,8 @@ from hanse.replicas.cutover.actions import RETRY_SECONDS, AnswerTooLate
 from hanse.replicas.cutover.events import DeadlinePassed, Failed
 
 _SAY_SECONDS = 0.1
-_WAKE_SECONDS = 1.0
+_PASSING_SECONDS = 1.0
+"""How long the hub and the orders wait for a part that clients wait for, too."""
 _log = logging.getLogger(__name__)
 
 
@@ -67,6 +68,7 @@ class Run(ABC):
         self._tasks: set[asyncio.Task[None]] = set()
         self._deadline: asyncio.Task[None] | None = None
         self._saying: asyncio.Task[None] | None = None
+        self._due = 0.0
 
     # -- for the desk -----------------------------------------------------------------------------
 
@@ -102,11 +104,17 @@ class Run(ABC):
         """Report this part soon: not while somebody waits for the next step, nor what passes at once."""
         if failure is not None:
             self._say(failure)
-        elif self._saying is None or self._saying.done():
-            self._saying = asyncio.ensure_future(self._say_soon())
+            return
+        due = self.parts.clock.monotonic() + (_PASSING_SECONDS if self.is_passing else _SAY_SECONDS)
+        if self._saying is not None and not self._saying.done():
+            if self._due <= due:
+                return
+            self._saying.cancel()
+        self._due = due
+        self._saying = asyncio.ensure_future(self._say_at(due))
 
-    async def _say_soon(self) -> None:
-        await self.parts.clock.sleep(_SAY_SECONDS)
+    async def _say_at(self, due: float) -> None:
+        await self.parts.clock.sleep(max(0.0, due - self.parts.clock.monotonic()))
         self._say(None)
 
     def _say(self, failure: Failure | None) -> None:
@@ -147,6 +155,11 @@ class Run(ABC):
         """True while orders must leave the replica alone."""
         return False
 
+    @property
+    def is_passing(self) -> bool:
+        """True while clients wait for this part or for what comes right after it."""
+        return False
+
     @abstractmethod
     async def _local(self, action: Any) -> None:
         """Do an action that changes this site."""
@@ -184,18 +197,24 @@ class Run(ABC):
 
     async def _work(self) -> None:
         async with self.office.roles.lock(self.ticket.key):
-            while True:
+            is_free = False
+            while not is_free or self._queue or self.needs_lock:
                 while self._queue:
                     await self._guarded(self._queue.popleft())
-                if not self.needs_lock:
-                    break
-                await self._bell.wait(None)
-        self.talk(self._wake())
-
-    async def _wake(self) -> None:
-        """The orders' turn: not while the other parts still do what clients wait for."""
-        await self.parts.clock.sleep(_WAKE_SECONDS)
+                if self.needs_lock:
+                    await self._bell.wait(None)
+                else:
+                    await self._courtesy()
+                    is_free = True
         self.office.wake(f"replica/{self.ticket.key}")
+
+    async def _courtesy(self) -> None:
+        """Keep the orders from the replica for a moment more, while clients wait for the other parts."""
+        await first_of(self.parts.clock, self._passed(), _PASSING_SECONDS)
+
+    async def _passed(self) -> None:
+        while self.is_passing and not self._queue:
+            await self._bell.wait(None)
 
     async def _guarded(self, action: Any) -> None:
         began = self.parts.clock.monotonic()

@@ -80,6 +80,11 @@ class SourceRun(Run):
         if self.page.state.phase not in _PASSING:
             super().keep()
 
+    @property
+    def is_passing(self) -> bool:
+        """Until the target serves."""
+        return self.page.state.phase == "relinquished"
+
     def begin(self) -> None:
         """The ticket is admitted and written: go."""
         self.start_deadline()

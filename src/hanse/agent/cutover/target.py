@@ -100,6 +100,12 @@ class TargetRun(Run):
         phase = self.page.state.phase
         return phase in {"prepared", "caught-up"} or (phase == "serving" and not self._serves_now)
 
+    @property
+    def is_passing(self) -> bool:
+        """Until every route site was told."""
+        phase = self.page.state.phase
+        return phase in {"caught-up", "serving"} or (phase == "done" and not self.page.told)
+
     def local(self, action: Any) -> None:
         """A running pass gives way to a cut-over, and the last pass to its being called off."""
         follower = self.office.rooms.follower

@@ -107,9 +107,7 @@ class Roles:
         if isinstance(instruction.order, ReplicaOrder):
             self._rooms.follower.make_way(instruction.order)
 
-    async def serve(
-        self, replica: Replica, environment: dict[str, str], *, at_once: bool = False
-    ) -> Replica:
+    async def serve(self, replica: Replica, environment: dict[str, str], *, at_once: bool = False) -> Replica:
         """Let a replica that is primary by right serve, and open its gate. Needs `lock`.
 
         `at_once`: clients wait, and the data was there a moment ago: nothing is looked at or told first.
