@@ -67,6 +67,7 @@ class SourceRun(Run):
         self._sites = RouteSites(self.parts, self.ticket, here)
         self._closed_at: float | None = None
         self._nobody_asks = False
+        self._clients_wait = False
         self._closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing.set_result(None)
 
@@ -82,8 +83,8 @@ class SourceRun(Run):
 
     @property
     def is_passing(self) -> bool:
-        """Until the target serves."""
-        return self.page.state.phase == "relinquished"
+        """Until the target lets clients in."""
+        return self._clients_wait and self.page.state.phase in {"relinquished", "done"}
 
     def begin(self) -> None:
         """The ticket is admitted and written: go."""
@@ -106,6 +107,7 @@ class SourceRun(Run):
 
     def serving(self, dark_ms: int | None) -> None:
         """The target says that clients can use it now, and for how long nobody could."""
+        self._clients_wait = False
         self._measure(dark_ms)
         self.feed(PeerServing())
         self.keep()
@@ -139,6 +141,7 @@ class SourceRun(Run):
 
     async def _close(self, drain_seconds: float) -> None:
         """Beside the fence, if every consumer is held: then there is nobody whose requests could end."""
+        self._clients_wait = True
         drain_seconds = 0.0 if self._nobody_asks else drain_seconds
         self._closing = asyncio.ensure_future(self.office.rooms.network.close(self.ticket.key, drain_seconds))
         if not self._nobody_asks:
