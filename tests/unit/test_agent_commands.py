@@ -77,7 +77,7 @@ def test_a_bad_site_file_is_refused_before_anything_is_made(
     offers.write_text(FILE.replace('"NO", latitude', "NO, latitude"))
     token = Invitation("https://127.0.0.1:1", "0" * 64, "secret").encode()
     assert run(["site", "join", token, "--dir", str(tmp_path / "s"), "--offers", str(offers)]) == 1
-    assert 'line 2, column 44: NO without quotes' in capsys.readouterr().err
+    assert "line 2, column 44: NO without quotes" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 
 
