@@ -35,7 +35,6 @@ class RouteSites:
         self._parts = parts
         self._ticket = ticket
         self._here = here
-        self._late: set[asyncio.Task[Any]] = set()
 
     async def hold(self, document: str, stages: Sequence[HoldStage], wanted: Callable[[], bool]) -> bool:
         """Ask all to hold, one stage after the other, while it is `wanted`; True if all do. Never raises."""
@@ -70,11 +69,12 @@ class RouteSites:
         connectors = asyncio.ensure_future(
             self._all(lambda peer: self._patiently(first | {"credentials": sealed(peer)}, peer))
         )
-        self._late.add(connectors)
-        connectors.add_done_callback(self._late.discard)
-        await first_of(self._parts.clock, asyncio.shield(connectors), _CONNECTORS_SECONDS)
-        await self._all(partial(self._patiently, base | {"stage": "endpoints"}))
-        await connectors
+        try:
+            await first_of(self._parts.clock, asyncio.shield(connectors), _CONNECTORS_SECONDS)
+            await self._all(partial(self._patiently, base | {"stage": "endpoints"}))
+            await connectors
+        finally:
+            connectors.cancel()
 
     async def _all(self, ask: Callable[[Peer], Awaitable[Any]]) -> list[Any]:
         return await asyncio.gather(*(ask(peer) for peer in self._ticket.routes), return_exceptions=True)
