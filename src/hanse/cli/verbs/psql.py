@@ -54,7 +54,7 @@ def psql(
 
 def find_psql() -> str:
     """The program. Raises Permanent(`psql-missing`) with the command that would add it."""
-    versions = sorted(DEBIAN_PROGRAMS.glob("*/bin/psql"), key=lambda path: path.parts[-3].zfill(4))
+    versions = sorted(DEBIAN_PROGRAMS.glob("*/bin/psql"), key=lambda path: float(path.parts[-3]))
     found = shutil.which("psql") or next((str(path) for path in reversed(versions)), None)
     if found is None:
         raise Permanent(
