@@ -31,8 +31,9 @@ def footprint(journey: Journey) -> "Counter[str]":
 
 
 def difference(before: "Counter[str]", after: "Counter[str]") -> list[str]:
-    """What has come and what has gone."""
-    return sorted([f"new: {each}" for each in after - before] + [f"gone: {each}" for each in before - after])
+    """What has come and what has gone. Images of other applications may go meanwhile."""
+    gone = [each for each in before - after if not each.startswith("image ")]
+    return sorted([f"new: {each}" for each in after - before] + [f"gone: {each}" for each in gone])
 
 
 def _processes(journey: Journey, site: str) -> list[str]:

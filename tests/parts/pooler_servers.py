@@ -5,12 +5,14 @@ import functools
 import itertools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,8 +37,11 @@ def own_address() -> str:
 
 
 def free_port(address: str) -> int:
-    with socket.create_server((address, 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Below the ports that the kernel gives to outgoing connections, so that none takes it meanwhile."""
+    while True:
+        port = random.randrange(10_000, 32_000)  # noqa: S311 - no secret
+        with suppress(OSError), socket.create_server((address, port)):
+            return port
 
 
 def _as_postgres(*command: str) -> list[str]:

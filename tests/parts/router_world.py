@@ -5,9 +5,11 @@ import datetime
 import ipaddress
 import itertools
 import os
+import random
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,8 +25,11 @@ _SITES = itertools.count(10)
 
 
 def free_port(address: str) -> int:
-    with socket.create_server((address, 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Below the ports that the kernel gives to outgoing connections, so that none takes it meanwhile."""
+    while True:
+        port = random.randrange(10_000, 32_000)  # noqa: S311 - no secret
+        with suppress(OSError), socket.create_server((address, port)):
+            return port
 
 
 @dataclass
