@@ -19,6 +19,7 @@ from hanse.ports import Permanent, Temporary
 
 _UID_FIRST, _UID_COUNT = 1_700_000_000, 100_000_000
 _START_SECONDS = 10.0
+_FREED_SECONDS = 2.0
 _END_SECONDS = 10.0
 _LOG_MAX = 4 * 1024 * 1024
 _RECORD, _MARK, _LOG, _WORK = "pool.json", "process.json", "pooler.log", "work"
@@ -109,7 +110,7 @@ class Bouncer:
         if program is None:
             raise Permanent("part-missing", f"pgbouncer is not installed on this machine: {INSTALL}")
         await self.end()
-        _check_bind(pool)
+        await _freed(pool)
         self.write(rendered)
         begin = self._launch(program, self._known().uid)
         host = f"[{pool.listen[0]}]" if ":" in pool.listen[0] else pool.listen[0]
@@ -213,6 +214,18 @@ def _as_user(uid: int) -> list[str]:
         return []
     limits = ["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", *limits, "--"]
+
+
+async def _freed(pool: Pool) -> None:
+    """The address of a process that has just ended may be taken for a moment more."""
+    deadline = asyncio.get_running_loop().time() + _FREED_SECONDS
+    while True:
+        try:
+            return _check_bind(pool)
+        except Permanent:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
+            await asyncio.sleep(0.05)
 
 
 def _check_bind(pool: Pool) -> None:
