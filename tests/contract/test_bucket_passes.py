@@ -13,6 +13,7 @@ import pytest_asyncio
 from bucket_client import begin_upload, client, complete_upload, get, put, put_part
 from bucket_place import Place
 from bucket_world import follower_source
+from wire_between import wired
 
 from hanse.drivers.contract import Pass, Source
 from hanse.model.replica.observation import Progress
@@ -20,6 +21,8 @@ from hanse.model.replica.spec import MIB
 from hanse.ports import Temporary
 
 PROMPT_SECONDS = 2.0
+SLOW_BYTES_PER_SECOND = 6e6
+"""Of one connection: what is large takes seconds longer than what is small."""
 
 
 @dataclass
@@ -97,18 +100,21 @@ async def test_a_source_that_falls_silent_is_named_in_time(pair: Pair) -> None:
 
 
 async def test_uploads_in_parts_that_came_over_are_not_copied_again_after_a_cut(pair: Pair) -> None:
-    for number in range(14):
-        pair.upload(f"o{number:02}", bytes([number]))
+    for number in range(9):
+        pair.upload(f"small{number}", bytes([number]))
+    for number in range(3):
+        pair.upload(f"large{number}", bytes([number]), parts=6)
 
     def cut(progress: Progress) -> None:
-        if 0 < progress.objects_done < 12:
+        if progress.objects_done > 0:
             running.cancel()
 
-    running = asyncio.ensure_future(pair.follow(cut))
-    await asyncio.wait({running})
+    async with wired(pair.stream, bytes_per_second=SLOW_BYTES_PER_SECOND) as (slow, _):
+        running = asyncio.ensure_future(pair.target.driver.follow(pair.target.key, slow, cut))
+        await asyncio.wait({running})
     assert running.cancelled()
     passed = await pair.follow()
-    assert 0 < passed.objects_moved < 14
+    assert 3 <= passed.objects_moved < 12
     assert (await pair.follow()).objects_moved == 0
 
 

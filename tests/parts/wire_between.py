@@ -20,7 +20,8 @@ class Wire:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def listen(self) -> tuple[str, int]:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        """On the far end's own address, for which its certificate speaks."""
+        self._server = await asyncio.start_server(self._accept, self._far[0], 0)
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
