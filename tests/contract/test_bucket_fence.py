@@ -72,7 +72,7 @@ async def test_a_multipart_upload_cannot_be_completed_after_a_fence(place: Place
 
 async def test_a_fence_stands_when_everything_is_killed_and_the_agent_is_new(place: Place) -> None:
     await place.driver.fence(place.key)
-    for part in ("master", "store", "followers"):
+    for part in ("master", "store"):
         await place.driver._service(place.key).kill(part)
     place.restart_agent()
     held = await place.driver.look(place.key)
@@ -106,16 +106,27 @@ async def test_without_a_key_nobody_gets_in_at_any_port(place: Place) -> None:
 async def test_a_standby_refuses_the_clients_of_its_primary(place: Place) -> None:
     await place.driver.fence(place.key)
     await place.driver.standby(place.key, place.spec, place.report)
-    assert all(_refused(place, place.writer, port) for port in ("clients", "followers", "inner"))
+    assert all(_refused(place, place.writer, port) for port in ("clients", "followers"))
 
 
 async def test_grants_take_effect_without_a_restart(place: Place) -> None:
-    before = place.driver._service(place.key).running("clients")
-    other = place.driver.new_credential("api@fiction/one", "write")
-    await place.driver.grant(place.key, (other,))
+    service = place.driver._service(place.key)
+    before = [service.running(part) for part in ("store", "clients")]
+    writer = place.driver.new_credential("api@fiction/one", "write")
+    reader = place.driver.new_credential("follower@fable/three", "read")
+    await place.driver.grant(place.key, (writer, reader))
     assert _refused(place, place.writer)
-    assert not _refused(place, other)
-    assert place.driver._service(place.key).running("clients") == before
+    assert not _refused(place, writer)
+    with closing(client(place.at("followers"), reader)) as s3:
+        assert s3.bucket_exists()
+    with closing(client(place.at("followers"), place.reader)) as s3:
+        assert not s3.bucket_exists()
+    assert [service.running(part) for part in ("store", "clients")] == before
+
+
+async def test_writers_and_readers_get_nothing_written_where_followers_read(place: Place) -> None:
+    assert _refused(place, place.writer, "followers")
+    assert _refused(place, place.reader, "followers")
 
 
 async def test_what_was_acknowledged_survives_a_killed_store(place: Place) -> None:
@@ -132,7 +143,7 @@ async def test_what_was_acknowledged_survives_a_killed_store(place: Place) -> No
 async def test_parts_run_as_a_user_of_their_own_without_secrets_in_sight(place: Place) -> None:
     commands = place.processes()
     secrets = [place.record.inner_secret, place.writer.fields["secret_key"]]
-    assert len(commands) == 4
+    assert len(commands) == 3
     assert {uid for uid, _ in commands} == {place.record.uid}
     assert not [one for _, command in commands for one in secrets if one in command]
     assert not [one for one in place.directory.rglob("*.json") if one.stat().st_mode & 0o077]

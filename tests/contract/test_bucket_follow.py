@@ -149,7 +149,7 @@ async def test_a_follower_that_is_not_granted_hears_so(source: Place, target: Pl
 
 
 async def test_a_silent_source_is_tried_again_later(source: Place, target: Place, stream: Source) -> None:
-    for part in ("followers", "store"):
+    for part in ("clients", "store"):
         await source.driver._service(source.key).kill(part)
     with pytest.raises(Temporary) as caught:
         await target.driver.follow(target.key, stream, target.report)

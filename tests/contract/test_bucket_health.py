@@ -13,7 +13,7 @@ from bucket_place import Place
 from hanse.drivers.identity import ProcessMark
 from hanse.model.replica.role import ReplicaRole
 
-PARTS = ("master", "store", "clients", "followers")
+PARTS = ("master", "store", "clients")
 
 
 @pytest_asyncio.fixture
@@ -48,7 +48,7 @@ async def test_a_part_that_hangs_is_noticed_at_the_second_look_and_started_anew(
     assert (await place.driver.look(place.key)).alive
     assert not before[part].alive()
     assert _works(place)
-    if part in {"clients", "followers"}:
+    if part == "clients":
         assert {one for one in PARTS if _marks(place)[one] != before[one]} == {part}
 
 

@@ -15,7 +15,7 @@ from hanse.drivers.bucket.follow.passes import Target, position_of, run_pass
 from hanse.drivers.bucket.pulse import Pulse
 from hanse.drivers.bucket.record import PortBlock, Record, Shelf
 from hanse.drivers.bucket.s3 import S3, Account
-from hanse.drivers.bucket.service import STORE, Service, find_program
+from hanse.drivers.bucket.service import GATEWAYS, INSIDE, STORE, Service, find_program, process_of
 from hanse.drivers.contract import Capability, Credential, Held, Pass, Report, Served, Source
 from hanse.model.replica.observation import Progress
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
@@ -23,18 +23,18 @@ from hanse.model.replica.spec import BucketSpec, ReplicaSpec
 from hanse.ports import Permanent, Temporary
 
 _PARTS: dict[ReplicaRole, tuple[str, ...]] = {
-    ReplicaRole.PRIMARY: ("clients", "followers"),
-    ReplicaRole.STANDBY: ("inner",),
-    ReplicaRole.FENCED: ("followers",),
+    ReplicaRole.PRIMARY: GATEWAYS,
+    ReplicaRole.STANDBY: (),
+    ReplicaRole.FENCED: (),
 }
-"""The gateways that run in each role; the store runs in all of these, in the others nothing does."""
+"""The gateways that run beside the store in each role; in the other roles nothing runs."""
 
 
 class BucketDriver:
     """`Driver`, `Following`, `Foreseeing` and `Granting` for buckets, on SeaweedFS and rclone.
 
     `directory` is the driver's alone; `address` is an IP address of this machine where the services
-    listen; `ports` are theirs (12 a replica).
+    listen; `ports` are theirs (10 a replica).
     """
 
     kind = "bucket"
@@ -69,10 +69,10 @@ class BucketDriver:
         if record is None:
             await self._abandon(key, service)
             return Held(ReplicaRole.ABSENT, alive=True)
-        gateways = _PARTS.get(record.role, ())
-        parts = (*STORE, *gateways) if gateways else ()
+        gateways = _PARTS.get(record.role)
+        parts = () if gateways is None else (*STORE, *gateways)
         dead = [part for part in parts if service.running(part) is None]
-        hung = await self._pulse.hung(service, record, gateways) if parts and not dead else []
+        hung = await self._pulse.hung(service, record, parts) if parts and not dead else []
         used = await asyncio.to_thread(_used, self._shelf.place(key) / "work" / "data")
         words = [f"not running: {', '.join(dead)}"] if dead else []
         words += [f"running but not answering: {', '.join(hung)}"] if hung else []
@@ -108,10 +108,9 @@ class BucketDriver:
             record = self._shelf.save(key, replace(self._there(key), role=ReplicaRole.FENCED))
             service = self._service(key)
             await service.kill("clients")
-            await service.kill("inner")
             await service.hold(record, _PARTS[ReplicaRole.FENCED])
             place = self._shelf.place(key)
-            account = self._account(record, "followers")
+            account = self._account(record)
             position, _ = await asyncio.gather(
                 asyncio.to_thread(position_of, place, account, record.bucket),
                 asyncio.to_thread(_flush, place / "work" / "data"),
@@ -181,8 +180,8 @@ class BucketDriver:
             before = self._there(key)
             record = self._shelf.save(key, before.with_grants(credentials))
             self._service(key).refresh(record)
-            for gateway in _PARTS.get(record.role, ()):
-                if gateway != "inner":
+            if record.role in {ReplicaRole.PRIMARY, ReplicaRole.FENCED}:
+                for gateway in (INSIDE, *_PARTS[record.role]):
                     await self._settle(key, before, record, gateway)
 
     def new_credential(self, name: str, access: str) -> Credential:
@@ -220,8 +219,8 @@ class BucketDriver:
 
     async def _heal(self, service: Service, record: Record) -> None:
         """End exactly the parts that are hung; whoever holds the role next starts them again."""
-        gateways = _PARTS.get(record.role, ())
-        for part in await self._pulse.still_hung(service, record, gateways):
+        parts = (*STORE, *_PARTS.get(record.role, ()))
+        for part in await self._pulse.still_hung(service, record, parts):
             await service.kill(part)
 
     def _wanted(self, key: ReplicaKey, spec: BucketSpec, role: ReplicaRole) -> Record:
@@ -240,10 +239,10 @@ class BucketDriver:
         return replace(record, role=role, disk_bytes=disk_bytes, memory_bytes=memory_bytes)
 
     async def _make_bucket(self, key: ReplicaKey, record: Record) -> Record:
-        await self._service(key).hold(record, ("inner",))
+        await self._service(key).hold(record, ())
 
         def make() -> None:
-            with closing(S3(self._account(record, "inner"), record.bucket)) as service:
+            with closing(S3(self._account(record), record.bucket)) as service:
                 service.make_bucket()
 
         await asyncio.to_thread(make)
@@ -258,14 +257,14 @@ class BucketDriver:
         """Return once the gateway accepts what is new and refuses what is gone."""
         new = [one for one in record.credentials if one not in before.credentials]
         gone = [one for one in before.credentials if one not in record.credentials]
-        if gateway == "followers":
+        if gateway == INSIDE:
             new = [one for one in new if one["access"] == "read"]
         for _ in range(50):
             if await asyncio.to_thread(self._agrees, record, gateway, new, gone):
                 return
             await asyncio.sleep(0.02)
         service = self._service(key)
-        await service.kill(gateway)
+        await service.kill(process_of(gateway))
         await service.hold(record, _PARTS[record.role])
 
     def _agrees(
@@ -294,7 +293,7 @@ class BucketDriver:
                 await self._heal(self._service(key), record)
                 await self._service(key).hold(record, _PARTS[ReplicaRole.STANDBY])
             place = self._shelf.place(key)
-            target = Target(place, self._account(record, "inner"), record.bucket, record.disk_bytes)
+            target = Target(place, self._account(record), record.bucket, record.disk_bytes)
             return await run_pass(target, source, report)
 
     def _there(self, key: ReplicaKey) -> Record:
@@ -309,8 +308,9 @@ class BucketDriver:
     def _service(self, key: ReplicaKey) -> Service:
         return Service(self._shelf.place(key), self._shelf.marks(key), self._address)
 
-    def _account(self, record: Record, gateway: str) -> Account:
-        return Account((self._address, record.ports[gateway]), record.inner_access, record.inner_secret)
+    def _account(self, record: Record) -> Account:
+        """This driver's own, at the store's own gateway."""
+        return Account((self._address, record.ports[INSIDE]), record.inner_access, record.inner_secret)
 
 
 def _files(directory: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hanse.drivers.bucket.record import Record
 from hanse.drivers.bucket.s3 import S3, Account
-from hanse.drivers.bucket.service import STORE, Service
+from hanse.drivers.bucket.service import INSIDE, Service
 from hanse.drivers.identity import ProcessMark
 from hanse.ports import Temporary
 
@@ -26,25 +26,24 @@ class Pulse:
         self._address = address
         self._missed: dict[tuple[Path, str], tuple[ProcessMark, int]] = {}
 
-    async def hung(self, service: Service, record: Record, gateways: Sequence[str]) -> list[str]:
+    async def hung(self, service: Service, record: Record, parts: Sequence[str]) -> list[str]:
         """The running ones of these parts that were silent twice in a row, this time included.
 
         Takes twice the patience at most. A process that was started anew begins with no miss.
         """
-        parts = (*STORE, *gateways)
         answers = await asyncio.gather(*(self._answers(service.work, record, part) for part in parts))
         silent = {part for part, answer in zip(parts, answers, strict=True) if not answer}
-        if gateways and not silent and not await self._reads(record, gateways[0]):
+        if not silent and not await self._reads(record):
             silent.add("store")
         return [part for part in parts if self._counts(service, part, missed=part in silent)]
 
-    async def still_hung(self, service: Service, record: Record, gateways: Sequence[str]) -> list[str]:
+    async def still_hung(self, service: Service, record: Record, parts: Sequence[str]) -> list[str]:
         """Of those that the last looks called hung, the ones that are silent now, too."""
         if not any(
             place == service.work and count >= _MISSES for (place, _), (_, count) in self._missed.items()
         ):
             return []
-        return await self.hung(service, record, gateways)
+        return await self.hung(service, record, parts)
 
     def _counts(self, service: Service, part: str, *, missed: bool) -> bool:
         place, mark = (service.work, part), service.running(part)
@@ -75,9 +74,9 @@ class Pulse:
         except OSError:
             return False
 
-    async def _reads(self, record: Record, gateway: str) -> bool:
-        """The gateway gets an answer from the store behind it."""
-        account = Account((self._address, record.ports[gateway]), record.inner_access, record.inner_secret)
+    async def _reads(self, record: Record) -> bool:
+        """The store's own gateway gets an answer from what is behind it."""
+        account = Account((self._address, record.ports[INSIDE]), record.inner_access, record.inner_secret)
 
         def head() -> bool:
             with closing(S3(account, record.bucket, PATIENCE_SECONDS)) as service:
