@@ -19,7 +19,7 @@ examples: setup  ## applications that nobody here wrote, moved while they are us
 	@$(RUN) python -m tools.examples $(ONLY)
 
 test: setup      ## all tests, on real parts
-	@$(RUN) pytest -n 2 --dist loadgroup
+	@$(RUN) pytest -n 3 --dist loadgroup
 
 check: setup     ## ruff, mypy strict, import-linter, tidy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && $(RUN) lint-imports && $(RUN) python tools/tidy.py

@@ -15,7 +15,7 @@ copy() {
 store() { # NAME PORT
     cd "$dir/$1"
     unshare --mount --propagation private sh -c 'mount --bind . /tmp && cd /tmp && exec "$@"' sh /proc/self/fd/9 -logtostderr server \
-        -dir=. -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false -master.telemetry.url= -filer -s3 \
+        -dir=. -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.peers=none -master.telemetry=false -master.telemetry.url= -filer -s3 \
         -master.port="$2" -volume.port="$(($2 + 1))" -filer.port="$(($2 + 2))" -s3.port="$(($2 + 3))" \
         -s3.port.iceberg=0 -s3.port.lance=0 -volume.max=200 -master.volumeSizeLimitMB=1024 -volume.preStopSeconds=0 -master.electionTimeout=200ms -master.heartbeatInterval=50ms \
         9<"$weed" >"$dir/$1.log" 2>&1 &

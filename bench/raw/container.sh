@@ -16,7 +16,7 @@ engine() {
 }
 run() { # ENGINE PORT
     engine "$1" import -q "$archive" localhost/pages:1 >/dev/null
-    engine "$1" run -d --name pages -p "127.0.0.1:$2:8080" localhost/pages:1 \
+    engine "$1" run -d --init --name pages -p "127.0.0.1:$2:8080" localhost/pages:1 \
         /bin/busybox httpd -f -p 8080 -h /www >/dev/null
     until { exec 3<>"/dev/tcp/127.0.0.1/$2"; } 2>/dev/null; do sleep 0.02; done
     exec 3>&-

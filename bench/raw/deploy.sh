@@ -23,7 +23,7 @@ start_database() {
 start_store() {
     cd "$dir/store"
     unshare --mount --propagation private sh -c 'mount --bind . /tmp && cd /tmp && exec "$@"' sh /proc/self/fd/9 \
-        -logtostderr server -dir=. -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false -master.telemetry.url= \
+        -logtostderr server -dir=. -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.peers=none -master.telemetry=false -master.telemetry.url= \
         -filer -s3 -master.port="$store" -volume.port="$((store + 1))" -filer.port="$((store + 2))" \
         -s3.port="$((store + 3))" -s3.port.iceberg=0 -s3.port.lance=0 -volume.max=8 -volume.preStopSeconds=0 \
         -master.electionTimeout=200ms -master.heartbeatInterval=50ms 9<"$weed" >"$dir/store.log" 2>&1 &

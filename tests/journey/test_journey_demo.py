@@ -20,6 +20,7 @@ KEYS = [
 
 
 @pytest.mark.real
+@pytest.mark.xdist_group("survival")
 @pytest.mark.timeout(900)
 def test_the_demo_loses_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     environment = {

@@ -131,9 +131,7 @@ class BucketDriver:
         async with self._locks[str(key)]:
             place = self._shelf.place(key)
             record = self._shelf.load(key)
-            if record is not None:
-                await self._service(key).stop(record.uid)
-            await self._service(key).abandon()
+            await self._service(key).abandon(record.uid if record else None)
             used = await asyncio.to_thread(_used, place / "work" / "data")
             await asyncio.to_thread(_remove, place)
             return used

@@ -9,6 +9,7 @@ killed, and with it every request that it was still taking in.
 import asyncio
 import importlib.metadata
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterable
@@ -26,7 +27,7 @@ GATEWAYS = ("clients",)
 INSIDE = "followers"
 """The store's own gateway."""
 _START_SECONDS = 25.0
-_STORE_PATIENCE_SECONDS = 1.0
+_STORE_PATIENCE_SECONDS = 0.3
 """After this long without writers a store that still waits for its own streams is killed: all that it
 acknowledged has been handed to the kernel."""
 _LOG_MAX = 8 * 1024 * 1024
@@ -99,10 +100,12 @@ class Service:
             await mark.gone(10.0)
         (self._marks / f"{part}.process").unlink(missing_ok=True)
 
-    async def abandon(self) -> None:
+    async def abandon(self, uid: int | None = None) -> None:
         """End every process whatever became of its directory: what it still took, nobody would keep."""
         for part in (*GATEWAYS, *STORE):
             await self.kill(part)
+        if uid is not None:
+            await end_all_of(uid)
         with suppress(OSError):
             self._marks.rmdir()
 
@@ -144,22 +147,25 @@ class Service:
         write_guard(self._work, record)
 
     async def _start_store(self, record: Record) -> None:
-        """First the master alone: volumes that meet it before it leads would wait five seconds."""
+        """First the master: volumes that meet it before it leads would wait five seconds."""
         for part in (*GATEWAYS, *STORE):
             await self.kill(part)
         await end_all_of(record.uid)
         master = self._launch("master", record, self._master_flags(record))
-        await self._logged("master", master, b"becomes leader")
+        await self._logged("master", master, rb"becomes leader|I am the leader")
         write_identities(self._work, record, INSIDE)
         store = self._launch("store", record, self._store_flags(record))
         await self._logged("store", store, b"Start Seaweed Filer")
         await self._logged("master", master, b"added volume server")
 
-    async def _logged(self, part: str, begin: int, words: bytes) -> None:
-        """Wait until a part says so. Raises Temporary(`storage-not-started`) if it ends or takes too long."""
+    async def _logged(self, part: str, begin: int, pattern: bytes) -> None:
+        """Wait until a part says something like it.
+
+        Raises Temporary(`storage-not-started`) if it ends or takes too long.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _START_SECONDS
-        while words not in _since(self._place / f"{part}.log", begin):
+        while not re.search(pattern, _since(self._place / f"{part}.log", begin)):
             if loop.time() > deadline or self.running(part) is None:
                 why = self.log(3) or "it wrote nothing"
                 raise Temporary(
@@ -171,6 +177,7 @@ class Service:
         return [
             "master",
             "-mdir=data",
+            "-peers=none",
             f"-ip={self._address}",
             f"-ip.bind={self._address}",
             f"-port={record.ports['master']}",
