@@ -30,7 +30,7 @@ from hanse.demo.stage import Stage
 
 SCRIPT = Path(__file__).parent / "raw" / "postgres.sh"
 SITES = (BASILISCO, LINDWORM, TARASQUE)
-ROWS, QUICK_ROWS = 250_000, 20_000
+ROWS, QUICK_ROWS = 1_000_000, 20_000
 """About 1 KiB each."""
 
 
@@ -89,7 +89,7 @@ policy:
 components:
   records:
     kind: postgres
-    size: {{vcpu: 1, memory_gib: 1, storage_gib: 3}}
+    size: {{vcpu: 1, memory_gib: 1, storage_gib: 6}}
   web:
     kind: container
     image: {image}

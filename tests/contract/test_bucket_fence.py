@@ -59,6 +59,11 @@ async def test_nothing_is_acknowledged_after_a_fence_and_all_before_is_there(pla
     assert await place.driver.fence(place.key) == position
 
 
+async def test_to_brace_for_a_fence_stops_nobody(place: Place) -> None:
+    await place.driver.brace(place.key)
+    assert not _refused(place, place.writer)
+
+
 async def test_a_multipart_upload_cannot_be_completed_after_a_fence(place: Place) -> None:
     with closing(client(place.at("clients"), place.writer)) as s3:
         upload = begin_upload(s3, "parts")
@@ -72,8 +77,7 @@ async def test_a_multipart_upload_cannot_be_completed_after_a_fence(place: Place
 
 async def test_a_fence_stands_when_everything_is_killed_and_the_agent_is_new(place: Place) -> None:
     await place.driver.fence(place.key)
-    for part in ("master", "store"):
-        await place.driver._service(place.key).kill(part)
+    await place.driver._service(place.key).kill("store")
     place.restart_agent()
     held = await place.driver.look(place.key)
     assert (held.role, held.alive) == (ReplicaRole.FENCED, False)
@@ -143,7 +147,7 @@ async def test_what_was_acknowledged_survives_a_killed_store(place: Place) -> No
 async def test_parts_run_as_a_user_of_their_own_without_secrets_in_sight(place: Place) -> None:
     commands = place.processes()
     secrets = [place.record.inner_secret, place.writer.fields["secret_key"]]
-    assert len(commands) == 3
+    assert len(commands) == 2
     assert {uid for uid, _ in commands} == {place.record.uid}
     assert not [one for _, command in commands for one in secrets if one in command]
     assert not [one for one in place.directory.rglob("*.json") if one.stat().st_mode & 0o077]

@@ -13,6 +13,8 @@ from hanse.ports import Permanent, Temporary
 
 Document = Mapping[str, Any]
 LOOK_SECONDS = 0.15
+LOOK_LONGEST_SECONDS = 0.5
+"""What goes on for long is looked at more seldom: each look costs the hub some milliseconds."""
 REPEAT_SECONDS = 2.0
 """Plain lines tell progress again after so long."""
 SILENCE_SECONDS = 6.0
@@ -88,12 +90,13 @@ def follow(
     `operation-stuck`); the operations go on in each case.
     """
     silent = stuck = 0.0
+    look, stages = LOOK_SECONDS, None
     try:
         while True:
             try:
                 found = client.get(f"/v1/applications/{application}")
             except Temporary as failure:
-                silent += LOOK_SECONDS
+                silent += look
                 if silent > SILENCE_SECONDS:
                     raise _left_alone(failure, application) from failure
             else:
@@ -104,8 +107,10 @@ def follow(
                     board.tell(operation)
                 if not any(map(is_under_way, ours)) and not _is_unsettled(found):
                     return found
-                stuck = _still_stuck(ours, stuck)
-            pause(LOOK_SECONDS)
+                stuck = _still_stuck(ours, stuck, look)
+                before, stages = stages, [(each["state"], each["phase"]) for each in ours]
+                look = LOOK_SECONDS if stages != before else min(1.15 * look, LOOK_LONGEST_SECONDS)
+            pause(look)
     except KeyboardInterrupt:
         raise Permanent(
             "interrupted",
@@ -126,8 +131,11 @@ def _left_alone(failure: Temporary, application: str) -> Temporary:
     )
 
 
-def _still_stuck(operations: Sequence[Document], seconds: float) -> float:
-    """For how long an operation has been stuck. Raises Permanent(`operation-stuck`) if that is too long."""
+def _still_stuck(operations: Sequence[Document], seconds: float, look: float) -> float:
+    """For how long an operation has been stuck, seen every `look` seconds.
+
+    Raises Permanent(`operation-stuck`) if that is too long.
+    """
     stuck = next((each for each in operations if each["state"] == "stuck"), None)
     if stuck is None:
         return 0.0
@@ -137,7 +145,7 @@ def _still_stuck(operations: Sequence[Document], seconds: float) -> float:
             f"{title(stuck)} does not get on: {stuck['reason']} It goes on by itself once that changes; "
             f"`hanse abort {stuck['operation']}` puts everything back.",
         )
-    return seconds + LOOK_SECONDS
+    return seconds + look
 
 
 def verdict(found: Document, names: Sequence[str]) -> tuple[bool, list[str]]:

@@ -5,8 +5,8 @@ import os
 import secrets
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,10 +28,11 @@ _PARTS: dict[ReplicaRole, tuple[str, ...]] = {
     ReplicaRole.FENCED: (),
 }
 """The gateways that run beside the store in each role; in the other roles nothing runs."""
+_FLUSH_SECONDS = 2.0
 
 
 class BucketDriver:
-    """`Driver`, `Following`, `Foreseeing` and `Granting` for buckets, on SeaweedFS and rclone.
+    """`Driver`, `Bracing`, `Following`, `Foreseeing` and `Granting` for buckets, on SeaweedFS and rclone.
 
     `directory` is the driver's alone; `address` is an IP address of this machine where the services
     listen; `ports` are theirs (10 a replica).
@@ -70,7 +71,7 @@ class BucketDriver:
             await self._abandon(key, service)
             return Held(ReplicaRole.ABSENT, alive=True)
         gateways = _PARTS.get(record.role)
-        parts = () if gateways is None else (*STORE, *gateways)
+        parts = () if gateways is None else (STORE, *gateways)
         dead = [part for part in parts if service.running(part) is None]
         hung = await self._pulse.hung(service, record, parts) if parts and not dead else []
         used = await asyncio.to_thread(_used, self._shelf.place(key) / "work" / "data")
@@ -96,6 +97,11 @@ class BucketDriver:
         report(Progress(phase="starting"))
         async with self._locks[str(key)]:
             await self._hold(key, spec, ReplicaRole.STANDBY)
+
+    @in_words
+    async def brace(self, key: ReplicaKey) -> None:
+        """Put on disk now what the fence would put there while clients wait."""
+        await asyncio.to_thread(_flush, self._shelf.place(key) / "work" / "data")
 
     @in_words
     async def fence(self, key: ReplicaKey) -> str:
@@ -217,7 +223,7 @@ class BucketDriver:
 
     async def _heal(self, service: Service, record: Record) -> None:
         """End exactly the parts that are hung; whoever holds the role next starts them again."""
-        parts = (*STORE, *_PARTS.get(record.role, ()))
+        parts = (STORE, *_PARTS.get(record.role, ()))
         for part in await self._pulse.still_hung(service, record, parts):
             await service.kill(part)
 
@@ -292,7 +298,8 @@ class BucketDriver:
                 await self._service(key).hold(record, _PARTS[ReplicaRole.STANDBY])
             place = self._shelf.place(key)
             target = Target(place, self._account(record), record.bucket, record.disk_bytes)
-            return await run_pass(target, source, report)
+            async with _flushing(place / "work" / "data"):
+                return await run_pass(target, source, report)
 
     def _there(self, key: ReplicaKey) -> Record:
         record = self._shelf.load(key)
@@ -323,6 +330,23 @@ def _used(directory: Path) -> int:
         except OSError:  # the store compacts files while this looks
             continue
     return total
+
+
+@asynccontextmanager
+async def _flushing(directory: Path) -> AsyncIterator[None]:
+    """What comes over goes on the disk beside it, so that little is left to flush while clients wait."""
+
+    async def now_and_then() -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            await asyncio.to_thread(_flush, directory)
+
+    task = asyncio.ensure_future(now_and_then())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _flush(directory: Path) -> None:

@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 2.5
 _MISSES = 2
 """So often in a row a part must be silent before it is called hung: one miss may be a busy machine."""
 _ABSENT_KEY = ".hanse-nothing-is-here"
-_GRPC = {"master": "master_grpc", "store": "filer_grpc"}
+_GRPC = {"store": "filer_grpc"}
 
 
 class Pulse:

@@ -9,7 +9,6 @@ killed, and with it every request that it was still taking in.
 import asyncio
 import importlib.metadata
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Iterable
@@ -22,7 +21,7 @@ from hanse.drivers.bucket.record import Record
 from hanse.drivers.identity import ProcessMark
 from hanse.ports import Permanent, Temporary
 
-STORE = ("master", "store")
+STORE = "store"
 GATEWAYS = ("clients",)
 INSIDE = "followers"
 """The store's own gateway."""
@@ -74,7 +73,7 @@ class Service:
 
     def is_running(self) -> bool:
         """Whether anything of this replica runs."""
-        return any(self.running(part) is not None for part in (*STORE, *GATEWAYS))
+        return any(self.running(part) is not None for part in (STORE, *GATEWAYS))
 
     async def hold(self, record: Record, gateways: Iterable[str]) -> None:
         """The store with its own gateway and exactly these run and answer; each accepts what the record says.
@@ -86,7 +85,7 @@ class Service:
             if gateway not in wanted:
                 await self.kill(gateway)
         self._prepare(record)
-        if any(self.running(part) is None for part in STORE):
+        if self.running(STORE) is None:
             await self._start_store(record)
         self.refresh(record)
         await self._answering(record, INSIDE)
@@ -102,7 +101,7 @@ class Service:
 
     async def abandon(self, uid: int | None = None) -> None:
         """End every process whatever became of its directory: what it still took, nobody would keep."""
-        for part in (*GATEWAYS, *STORE):
+        for part in (*GATEWAYS, STORE):
             await self.kill(part)
         if uid is not None:
             await end_all_of(uid)
@@ -113,12 +112,11 @@ class Service:
         """No process of this replica is left."""
         for gateway in GATEWAYS:
             await self.kill(gateway)
-        mark = self.running("store")
+        mark = self.running(STORE)
         if mark is not None:
             mark.signal(signal.SIGTERM)
             await mark.gone(_STORE_PATIENCE_SECONDS)
-        for part in STORE:
-            await self.kill(part)
+        await self.kill(STORE)
         await end_all_of(uid)
 
     def refresh(self, record: Record) -> None:
@@ -131,7 +129,7 @@ class Service:
     def log(self, lines: int) -> str:
         """The last lines of all parts."""
         found = []
-        for part in (*STORE, *GATEWAYS):
+        for part in (STORE, *GATEWAYS):
             path = self._place / f"{part}.log"
             if path.exists():
                 tail = path.read_bytes()[-200 * lines :].decode(errors="replace").splitlines()[-lines:]
@@ -147,49 +145,28 @@ class Service:
         write_guard(self._work, record)
 
     async def _start_store(self, record: Record) -> None:
-        """First the master: volumes that meet it before it leads would wait five seconds."""
-        for part in (*GATEWAYS, *STORE):
+        for part in (*GATEWAYS, STORE):
             await self.kill(part)
         await end_all_of(record.uid)
-        master = self._launch("master", record, self._master_flags(record))
-        await self._logged("master", master, rb"becomes leader|I am the leader")
         write_identities(self._work, record, INSIDE)
-        store = self._launch("store", record, self._store_flags(record))
-        await self._logged("store", store, b"Start Seaweed Filer")
-        await self._logged("master", master, b"added volume server")
+        begin = self._launch(STORE, record, self._store_flags(record))
+        await self._logged(STORE, begin, b"Start Seaweed Filer")
+        await self._logged(STORE, begin, b"added volume server")
 
-    async def _logged(self, part: str, begin: int, pattern: bytes) -> None:
-        """Wait until a part says something like it.
+    async def _logged(self, part: str, begin: int, words: bytes) -> None:
+        """Wait until a part says so.
 
         Raises Temporary(`storage-not-started`) if it ends or takes too long.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _START_SECONDS
-        while not re.search(pattern, _since(self._place / f"{part}.log", begin)):
+        while words not in _since(self._place / f"{part}.log", begin):
             if loop.time() > deadline or self.running(part) is None:
                 why = self.log(3) or "it wrote nothing"
                 raise Temporary(
                     "storage-not-started", f"The object store did not start: {why}. Trying again.", 5.0
                 )
             await asyncio.sleep(0.02)
-
-    def _master_flags(self, record: Record) -> list[str]:
-        return [
-            "master",
-            "-mdir=data",
-            "-peers=none",
-            f"-ip={self._address}",
-            f"-ip.bind={self._address}",
-            f"-port={record.ports['master']}",
-            f"-port.grpc={record.ports['master_grpc']}",
-            f"-volumeSizeLimitMB={_volumes(record.disk_bytes)[0]}",
-            "-vacuumIntervalSeconds=60",
-            "-electionTimeout=200ms",
-            "-heartbeatInterval=50ms",
-            "-disableHttp",
-            "-telemetry=false",
-            "-telemetry.url=",
-        ]
 
     def _store_flags(self, record: Record) -> list[str]:
         ports = record.ports
@@ -198,12 +175,16 @@ class Service:
             "-dir=data",
             f"-ip={self._address}",
             f"-ip.bind={self._address}",
-            "-master=false",
-            f"-master.peers={self._address}:{ports['master']}.{ports['master_grpc']}",
+            "-disableHttp",
+            "-master.peers=none",
+            f"-master.volumeSizeLimitMB={_volumes(record.disk_bytes)[0]}",
+            "-master.vacuumIntervalSeconds=60",
+            "-master.electionTimeout=200ms",
+            "-master.heartbeatInterval=50ms",
             "-master.telemetry=false",
             "-master.telemetry.url=",
-            *(f"-{part}.port={ports[part]}" for part in ("volume", "filer")),
-            *(f"-{part}.port.grpc={ports[f'{part}_grpc']}" for part in ("volume", "filer")),
+            *(f"-{part}.port={ports[part]}" for part in ("master", "volume", "filer")),
+            *(f"-{part}.port.grpc={ports[f'{part}_grpc']}" for part in ("master", "volume", "filer")),
             "-filer",
             "-filer.localSocket=filer.sock",
             "-filer.disableDirListing",
@@ -283,7 +264,7 @@ class Service:
 
 def process_of(gateway: str) -> str:
     """The part whose process a gateway lives in."""
-    return "store" if gateway == INSIDE else gateway
+    return STORE if gateway == INSIDE else gateway
 
 
 def _since(path: Path, begin: int) -> bytes:
@@ -325,7 +306,7 @@ def _as_user(uid: int, work: Path) -> list[str]:
 
 def _environment(record: Record, part: str) -> dict[str, str]:
     whole = record.memory_bytes
-    limit = max(_STORE_LEAST_BYTES, whole * 3 // 4) if part == "store" else max(64 * _MIB, whole // 4)
+    limit = max(_STORE_LEAST_BYTES, whole * 3 // 4) if part == STORE else max(64 * _MIB, whole // 4)
     return {
         "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": "/tmp",  # noqa: S108 - the replica's own, see _as_user

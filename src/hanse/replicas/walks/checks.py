@@ -39,11 +39,8 @@ def holds(replica: ReplicaView, site: SiteId, wanted: ReplicaOrder) -> Check:
 
 
 def _progress(progress: Progress | None) -> str:
-    if progress is None:
-        return ""
-    if progress.bytes_total is not None:
-        return f": {progress.phase}, {progress.bytes_done} of {progress.bytes_total} bytes"
-    return f": {progress.phase}"
+    """The phase alone: how far it is stands beside, and a reason that counts would be news every second."""
+    return f": {progress.phase}" if progress else ""
 
 
 def answered(told: Told, what: str, now: Moment, patience_seconds: float = PATIENCE_SECONDS) -> Check:
