@@ -61,6 +61,7 @@ def ours(stage: Stage, files: Path, number: int) -> Side:
     with connected(stage, f"{name}/files") as (remote, environment):
         rclone(environment, "copy", str(files), remote)
     here = stage.hanse_json("status", name)["components"][0]["site"]
+    os.sync()  # neither side pays for what was written before
     began = time.monotonic()
     stage.hanse("move", f"{name}/files", "--to", TARASQUE if here != TARASQUE else LINDWORM, "--yes")
     seconds = time.monotonic() - began
@@ -121,6 +122,7 @@ def raw(files: Path, _number: int) -> Side:
     try:
         script("start", place, str(weed), str(program), str(first), str(first + 1_000))
         script("load", place, str(files))
+        os.sync()
         began = time.monotonic()
         gap_ms = float(script("move", place))
         return Side(time.monotonic() - began, gap_ms)

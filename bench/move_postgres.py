@@ -1,9 +1,10 @@
 """A database moves under four writers: `python -m bench.move_postgres [--quick]`, one JSON line.
 
-The writers commit through the connector that the application's container has. The raw side is
+The writers commit 5 ms apart, through the connector that the application's container has. The raw side is
 `raw/postgres.sh`: pg_basebackup and promote behind one pgbouncer, without TLS, orders or records.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,8 @@ def fill(database: Database, rows: int) -> None:
 
 
 def measured(database: Database, log: Path, move: list[str], environment: dict[str, str]) -> Side:
-    """Writers, a move beside them, and what they saw."""
+    """Writers, a move beside them, and what they saw. What was written before is on disk by then."""
+    os.sync()
     with Writing(database, log) as writing:
         began = time.monotonic()
         subprocess.run(move, env=environment, check=True, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Writers that commit without pause: `python -m bench.parts.writers LOG`; the `PG…` variables say where.
+"""Writers that commit again and again: `python -m bench.parts.writers LOG`; the `PG…` variables say where.
 
 Each acknowledged row is one line of LOG.N: the monotonic second of the answer and the row's id; `error` in
 place of the id where there was none. It ends when standard input closes.
@@ -19,6 +19,9 @@ from typing import Self
 import psycopg
 
 WRITERS = 4
+PAUSE_SECONDS = 0.005
+"""Between the commits of a writer. Both sides of a bench, all sites and all clients share one machine:
+writers without any pause would measure who gets its processors."""
 
 
 def write(number: int, log: Path, stop: threading.Event) -> None:
@@ -32,6 +35,7 @@ def write(number: int, log: Path, stop: threading.Event) -> None:
                         row += 1
                         connection.execute("INSERT INTO written VALUES (%s)", (row,))
                         told.write(f"{time.monotonic():.6f} {row}\n")
+                        stop.wait(PAUSE_SECONDS)
             except psycopg.Error:
                 told.write(f"{time.monotonic():.6f} error\n")
                 stop.wait(0.05)

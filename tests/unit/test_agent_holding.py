@@ -115,6 +115,24 @@ def test_a_held_endpoint_is_let_go_at_the_deadline_when_nobody_says_so() -> None
     play(scenario)
 
 
+def test_a_pool_waits_for_its_new_credential_when_the_hub_relays_the_relinquishment_first() -> None:
+    async def scenario(world: World) -> None:
+        move = await deployed(world)
+        world.drivers["b/1"]["postgres"].faults.delay_seconds["primary"] = 3.0
+        order = move.ticket_order()
+        move.cut_over()
+        shown = await world.until(lambda: (said := move.outcome("a/1")) and said.relinquishment)
+        world.order("c/1", order.model_copy(update={"relinquishment": shown}))
+        await world.until(lambda: world.proxies["c/1"].routes[POOL].active == "b/1")
+        await asyncio.sleep(1.0)
+        assert world.bouncers["c/1"].paused == {POOL}
+        before = world.clock.monotonic()
+        await world.until(lambda: not world.bouncers["c/1"].paused)
+        assert world.clock.monotonic() - before < 3.0
+
+    play(scenario)
+
+
 async def ticket(world: World, move: Move) -> str:
     """A ticket that the hub signed, known to nobody yet but the source's own papers."""
     world.cut |= {("a/1", "b/1"), ("a/1", "c/1")}

@@ -47,6 +47,8 @@ class RouteRun(Run):
                 self.office.rooms.pools.log_in_with(name, open_grant(self.parts, str(sealed[grant])))
             except (Temporary, Permanent) as error:  # the hub's next order brings it again
                 _log.warning("ticket %s: the credential of %s: %s", self.ticket.ticket, name, error.message)
+        if sealed and self._is_switched():
+            self.talk(self._peer(ReleaseRoute()))
 
     async def settled(self) -> None:
         """Until everything that was begun has ended."""
@@ -90,8 +92,7 @@ class RouteRun(Run):
 
     async def _release(self) -> None:
         rooms = self.office.rooms
-        for name in self._connectors():
-            await rooms.pools.resume(name, self.ticket.ticket)
+        await self._resume()
         for name in self._endpoints():
             await rooms.network.let_go(name, self.ticket.ticket)
 
@@ -103,10 +104,23 @@ class RouteRun(Run):
             for name in rooms.network.routes_to(key.application, key.component):
                 await rooms.network.switch(name, upstream)
         finally:
-            for name in self._connectors():
-                await rooms.pools.resume(name, self.ticket.ticket)
+            await self._resume()
         self.feed(RoutesSwitched())
         self.office.wake(f"route/{key.application}/{key.component}")
+
+    async def _resume(self) -> None:
+        """Once switched, only pools that have a login for where they lead now.
+
+        The hub may relay the relinquishment before the target has said which logins it made. Who waits for
+        one is let go by the target's word, by the hub's next order, or when the pause has lasted its time.
+        """
+        pools = self.office.rooms.pools
+        for name in self._connectors():
+            if not self._is_switched() or pools.login_epoch(name) > self.ticket.from_epoch:
+                await pools.resume(name, self.ticket.ticket)
+
+    def _is_switched(self) -> bool:
+        return self.page.state.phase in {"switching", "switched", "done"}
 
     def _connectors(self) -> list[str]:
         key = self.ticket.key

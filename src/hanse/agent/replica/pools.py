@@ -1,6 +1,7 @@
 """The poolers between consumers here and databases: one desired set, computed from the journal alone."""
 
 import asyncio
+import math
 from typing import Any
 
 from hanse.agent.parts import Parts
@@ -59,6 +60,11 @@ class Pools:
         row = self._journal.get(_TABLE, name)
         if row is not None and (changed := row | _later(row, credential)) != row:
             self._journal.put(_TABLE, name, changed)
+
+    def login_epoch(self, name: str) -> float:
+        """The epoch of the primary that a pool has a login for; above all where there is no such pool."""
+        row = self._journal.get(_TABLE, name)
+        return math.inf if row is None else int(row["epoch"])
 
     async def drop(self, name: str) -> None:
         """Take a pool away, and with it the consumer's own credential."""
