@@ -16,6 +16,8 @@ _PAUSE_FIRST_SECONDS = 0.2
 _PAUSE_LONGEST_SECONDS = 30.0
 _HEALTHY_SECONDS = 10.0
 _END_SECONDS = 15.0
+_SPARING = {"MALLOC_ARENA_MAX": "2"}
+"""Threads of the agent share what memory the C library keeps, instead of keeping some each."""
 
 
 class Supervisor:
@@ -38,7 +40,7 @@ class Supervisor:
         pause = _PAUSE_FIRST_SECONDS
         while not self._is_ending:
             began = time.monotonic()
-            self._child = subprocess.Popen(self._command)
+            self._child = subprocess.Popen(self._command, env={**os.environ, **_SPARING})
             if self._is_ending:
                 self._child.terminate()
             code = self._child.wait()
