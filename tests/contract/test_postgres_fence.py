@@ -49,6 +49,14 @@ async def _late(writers: list[Hostile], fenced: float) -> list[str]:
     return [word for one in writers for word, at in one.acknowledged.items() if at > fenced]
 
 
+async def test_a_fenced_server_that_takes_its_time_to_come_back_is_not_called_dead(place: Place) -> None:
+    uid = place.record.uid
+    left = "for one in $(seq 150); do ipcmk -M 1; done"  # memory of killed servers, freed before a start
+    subprocess.run(["setpriv", f"--reuid={uid}", "sh", "-c", left], check=True, capture_output=True)
+    await place.driver.fence(place.key)
+    await _alive(place)
+
+
 async def test_nothing_is_acknowledged_after_a_fence_and_all_before_is_there(place: Place) -> None:
     writers = [Hostile(place, f"h{number}", pause=0.01 * number) for number in range(3)]
     await asyncio.sleep(1.5)

@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +51,7 @@ class PostgresDriver:
         self._shelf = Shelf(directory, address, ports)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._passes: dict[str, Following] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._rising: dict[str, asyncio.Task[None]] = {}
 
     async def probe(self) -> Capability:
         """What this machine can do. Changes nothing."""
@@ -72,6 +72,8 @@ class PostgresDriver:
         if record is None or (record.content == "whole" and not replica.cluster.is_there):
             return Held(ReplicaRole.ABSENT, alive=True)
         replica.cluster.trim_log()
+        if (rising := self._rising.get(str(key))) is not None:  # a server on its way is not a dead one
+            await asyncio.wait([rising], timeout=_LOOK_SECONDS)
         used = await asyncio.to_thread(_used, replica.cluster.data)
         why = await self._silence(replica, record)
         full = f"full: {used} of {record.spec.size.disk_bytes} bytes; take less, or move to a larger size"
@@ -116,7 +118,7 @@ class PostgresDriver:
         """
         async with self._alone(key) as replica:
             position = await replica.fence()
-        self._soon(self._serve_fenced(key))
+        self._rising[str(key)] = asyncio.create_task(self._serve_fenced(key))
         return position
 
     @in_words
@@ -129,6 +131,7 @@ class PostgresDriver:
     async def erase(self, key: ReplicaKey) -> int:
         """Leave nothing; return the bytes that were erased. No error if nothing is there."""
         async with self._alone(key) as replica:
+            self._rising.pop(str(key), None)
             place = self._shelf.place(key)
             record = replica.record
             await replica.tunnel.stop()
@@ -212,21 +215,11 @@ class PostgresDriver:
         async with self._locks[str(key)]:
             yield self._replica(key)
 
-    @in_words
     async def _serve_fenced(self, key: ReplicaKey) -> None:
-        async with self._locks[str(key)]:
-            await self._replica(key).serve_fenced()
-
-    def _soon(self, work: Awaitable[None]) -> None:
-        """Go on with it beside the caller; if it fails, the next look sees a silent server."""
-
-        async def quietly() -> None:
-            with suppress(Temporary, Permanent):
-                await work
-
-        task = asyncio.get_running_loop().create_task(quietly())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Beside the caller of `fence`; if it fails, the next look sees a silent server."""
+        with suppress(Temporary, Permanent, OSError):
+            async with self._locks[str(key)]:
+                await self._replica(key).serve_fenced()
 
     def _replica(self, key: ReplicaKey) -> Replica:
         return Replica(key, self._shelf, self._address)
