@@ -52,7 +52,8 @@ async def _late(writers: list[Hostile], fenced: float) -> list[str]:
 async def test_a_fenced_server_that_takes_its_time_to_come_back_is_not_called_dead(place: Place) -> None:
     uid = place.record.uid
     left = "for one in $(seq 150); do ipcmk -M 1; done"  # memory of killed servers, freed before a start
-    subprocess.run(["setpriv", f"--reuid={uid}", "sh", "-c", left], check=True, capture_output=True)
+    command = ["setpriv", f"--reuid={uid}", "sh", "-c", left]
+    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
     await place.driver.fence(place.key)
     await _alive(place)
 

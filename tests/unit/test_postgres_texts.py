@@ -1,15 +1,20 @@
 """The database driver's pure parts: settings, positions, what a copy takes and keeps, its pace."""
 
 import platform
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hanse.drivers.postgres.following import check_kin
 from hanse.drivers.postgres.record import Login, Record
 from hanse.drivers.postgres.seed.kept import Kept
 from hanse.drivers.postgres.seed.listing import File, listing_of
 from hanse.drivers.postgres.seed.pace import Pace
+from hanse.drivers.postgres.seed.stretch import Stretch, batches
 from hanse.drivers.postgres.server.control import Position, lsn_of, lsn_text
 from hanse.drivers.postgres.server.program import MAJOR, machine_of
 from hanse.drivers.postgres.server.settings import Setting, access_text, password_text, server_text
@@ -97,33 +102,78 @@ def _kept(tmp_path: Path, system: int = 1) -> Kept:
     return Kept(tmp_path / "seed.list", system)
 
 
-def test_what_was_copied_counts_if_the_source_has_not_changed_it_since(tmp_path: Path) -> None:
-    local = tmp_path / "100"
-    local.write_bytes(b"x" * 50)
-    _kept(tmp_path).begin([File("base/100", 100, 1000)], 1010.0)
+FILE = File("base/100", 100, 1000)
+
+
+def _begin(kept: Kept, read_at: float = 1010.0) -> None:
+    """The first half of a file is here."""
+    kept.begin([FILE], read_at)
+    kept.add([Stretch(FILE, 0, 30), Stretch(FILE, 30, 50)])
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    (tmp_path / "100").touch()
+    return tmp_path / "100"
+
+
+@given(st.data())
+def test_what_is_missing_and_what_is_here_make_the_file(data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(1, 99))) | {0, 100})
+    stretches = [Stretch(FILE, first, end) for first, end in pairwise(cuts)]
+    here = data.draw(st.sets(st.sampled_from(stretches)))
+    with TemporaryDirectory() as place:
+        (Path(place) / "100").touch()
+        kept = _kept(Path(place))
+        kept.begin([FILE], 1010.0)
+        kept.add(here)
+        missing = _kept(Path(place)).missing(FILE, Path(place) / "100")
+    assert missing is not None
+    assert sorted(byte for one in {*here, *missing} for byte in range(one.first, one.end)) == [*range(100)]
+
+
+_SIZES = st.lists(st.tuples(st.integers(0, 40 * MIB), st.integers(0, 40 * MIB)), max_size=20)
+
+
+@given(_SIZES)
+def test_batches_hold_each_byte_that_is_needed_once_and_in_order(sizes: list[tuple[int, int]]) -> None:
+    ends = [(File(f"base/{n}", max(pair), 1), min(pair)) for n, pair in enumerate(sizes)]
+    plan = [Stretch(file, good, file.size) for file, good in ends]
+    made = list(batches(plan))
+    for one in plan:
+        parts = [part for batch in made for part in batch if part.file == one.file]
+        pieces = [piece for part in parts for piece in part.pieces()]
+        at = one.first
+        for piece in pieces:
+            assert piece.first == at
+            at += piece.length
+        assert at == one.end
+        assert sum(part.is_last for part in parts) == 1
+    assert all(sum(part.length for part in batch) < 36 * MIB for batch in made)
+
+
+def test_what_was_copied_counts_if_the_source_has_not_changed_it_since(tmp_path: Path, local: Path) -> None:
+    _begin(_kept(tmp_path))
     again = _kept(tmp_path)
-    assert again.good_bytes(File("base/100", 100, 1000), local) == 50
-    assert again.good_bytes(File("base/100", 100, 1001), local) == 0
-    assert again.good_bytes(File("base/100", 108, 1000), local) == 0
-    assert again.good_bytes(File("base/other", 100, 1000), local) == 0
-    assert again.good_bytes(File("base/100", 100, 1000), tmp_path / "gone") == 0
+    assert again.missing(FILE, local) == [Stretch(FILE, 50, 100)]
+    assert again.missing(File("base/100", 100, 1001), local) is None
+    assert again.missing(File("base/100", 108, 1000), local) is None
+    assert again.missing(File("base/other", 100, 1000), local) is None
+    assert again.missing(FILE, tmp_path / "gone") is None
 
 
-def test_what_was_read_in_the_second_of_its_last_change_does_not_count(tmp_path: Path) -> None:
-    local = tmp_path / "100"
-    local.write_bytes(b"x" * 50)
+def test_what_was_read_in_the_second_of_its_last_change_does_not_count(tmp_path: Path, local: Path) -> None:
     kept = _kept(tmp_path)
-    kept.begin([File("base/100", 100, 1000)], 1001.5)
-    assert kept.good_bytes(File("base/100", 100, 1000), local) == 0
+    _begin(kept, 1001.5)
+    assert kept.missing(FILE, local) is None
 
 
-def test_another_source_and_a_damaged_end_are_not_gone_on_from(tmp_path: Path) -> None:
-    local = tmp_path / "100"
-    local.write_bytes(b"x" * 50)
-    _kept(tmp_path).begin([File("base/100", 100, 1000)], 1010.0)
+@pytest.mark.parametrize("end", ['["base/200", 1', '["base/200", 1, 2]', "7", '["base/200"]'])
+def test_another_source_and_a_damaged_end_are_not_gone_on_from(tmp_path: Path, local: Path, end: str) -> None:
+    _begin(_kept(tmp_path))
     with (tmp_path / "seed.list").open("a") as out:
-        out.write('["base/200", 1')
-    assert _kept(tmp_path).good_bytes(File("base/100", 100, 1000), local) == 50
+        out.write(end)
+    assert _kept(tmp_path).missing(FILE, local) == [Stretch(FILE, 50, 100)]
     assert _kept(tmp_path, system=2).is_empty
 
 

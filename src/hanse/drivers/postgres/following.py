@@ -3,6 +3,7 @@
 import asyncio
 import platform
 import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from hanse.model.replica.observation import Progress
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
 from hanse.ports import Permanent, Temporary
 
+_LANES = 2
+"""Connections over which a copy comes."""
 _STILL_SECONDS = 20.0
 """After so long without any replay a pass gives up and says so."""
 _STANDING = """
@@ -187,9 +190,13 @@ class Following:
         cluster.prepare(record.uid)
 
         def work() -> tuple[int, int]:
-            with link(replica.tunnel.sockets, login, self.stop) as there:
-                there.renew_slot(self._slot)
-                return self._run_copy(there, record, kept)
+            with ExitStack() as stack:
+                links = [stack.enter_context(link(replica.tunnel.sockets, login, self.stop))]
+                links[0].renew_slot(self._slot)
+                with suppress(Temporary):  # a source that is full of its clients has one to spare
+                    while len(links) < _LANES:
+                        links.append(stack.enter_context(link(replica.tunnel.sockets, login, self.stop)))
+                return self._run_copy(links, record, kept)
 
         moved, objects = await in_thread(work, self.stop)
         cluster.configure(record, ReplicaRole.STANDBY)
@@ -198,16 +205,17 @@ class Following:
         replica.save(content="whole", login=login)
         return moved, objects
 
-    def _run_copy(self, there: Link, record: Record, kept: Kept) -> tuple[int, int]:
+    def _run_copy(self, links: list[Link], record: Record, kept: Kept) -> tuple[int, int]:
         cluster = self._replica.cluster
         target = Target(cluster.data, record.uid, record.spec.size.disk_bytes, own)
-        copying = Copying(there.connection, target, kept, self.stop.check)
+        copying = Copying(links, target, kept, self.stop.check)
         try:
             listing = copying.run(f"hanse {self._replica.key}", self._report)
         except (Permanent, OSError) as error:
             if not is_full(error) and getattr(error, "code", "") != "disk-full":
                 raise
-            there.connection.cancel()
+            for one in links:
+                one.shut()
             self._clean_up()
             raise error if isinstance(error, Permanent) else disk_full("its disk filled up") from error
         return copying.moved, len(listing.files)

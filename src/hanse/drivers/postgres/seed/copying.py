@@ -1,46 +1,26 @@
 """The copy itself: a backup over SQL, file by file, going on where an earlier one was cut."""
 
 import os
-import struct
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from hanse.drivers.postgres.failure import disk_full
 from hanse.drivers.postgres.seed.kept import Kept
-from hanse.drivers.postgres.seed.listing import CONTROL, EMPTY, LIST, File, Listing, listing_of
+from hanse.drivers.postgres.seed.lane import Lane
+from hanse.drivers.postgres.seed.listing import CONTROL, EMPTY, LIST, Listing, listing_of
 from hanse.drivers.postgres.seed.pace import Pace
+from hanse.drivers.postgres.seed.stretch import STRETCH_BYTES, Stretch, batches, whole
+from hanse.drivers.postgres.source import Link
 from hanse.model.replica.observation import Progress
 from hanse.ports import Permanent
 
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-CHUNK = 128 * 1024
-"""Bytes of a row; larger ones cost more time in copying memory than they save."""
-_BATCH_BYTES = 32 * 1024 * 1024
-_BATCH_CHUNKS = 2000
 _SPARE = 64 * 1024 * 1024
 """Free bytes that must be left on the disk besides the copy, for its log."""
 _REPORT_SECONDS = 0.5
-_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
-_READ = (
-    "copy (select pg_read_binary_file(path, first, length, true)"
-    " from unnest(%s::text[], %s::bigint[], %s::bigint[])"
-    " with ordinality as piece(path, first, length, number)"
-    " order by number) to stdout (format binary)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a file, read in one row."""
-
-    path: str
-    first: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +34,20 @@ class Target:
 
 
 class Copying:
-    """One attempt. Blocking: for a thread; `check` is called often and may raise to end it."""
+    """One attempt. Blocking: for a thread; `check` is called often and may raise to end it.
 
-    def __init__(
-        self, connection: "Connection[Any]", target: Target, kept: Kept, check: Callable[[], None]
-    ) -> None:
-        self._connection = connection
+    The first of the connections holds the backup open; all of them read, each in a thread of its own.
+    """
+
+    def __init__(self, links: Sequence[Link], target: Target, kept: Kept, check: Callable[[], None]) -> None:
+        self._links = links
         self._target = target
         self._kept = kept
         self._check = check
+        self._lock = threading.Lock()
+        self._left: Iterator[list[Stretch]] = iter(())
+        self._failure: BaseException | None = None
+        self._anew: set[str] = set()
         self._moved = 0
         self._done_before = 0
         self._finished = 0
@@ -81,7 +66,7 @@ class Copying:
         """
         self._report = report
         report(Progress(phase="checkpoint"))
-        with self._connection.cursor() as cursor:
+        with self._links[0].connection.cursor() as cursor:
             cursor.execute("select pg_backup_start(%s, true)", (label,))
             rows = cursor.execute(LIST, (sorted(EMPTY),)).fetchall()
         listing = self._total = listing_of(rows)
@@ -89,27 +74,32 @@ class Copying:
         plan = self._plan(listing)
         self._room(listing)
         self._pace = Pace(time.monotonic())
-        for batch in _batches(plan):
-            self._take(batch)
+        self._left = batches(plan)
+        with ThreadPoolExecutor(len(self._links), "copy") as pool:
+            for link in self._links:
+                pool.submit(self._run_lane, link)
+        if self._failure is not None:
+            raise self._failure
         self._tell(force=True)
         self._finish()
         return listing
 
-    def _plan(self, listing: Listing) -> list[tuple[File, int]]:
-        """Files with the byte from which each is needed; what is no longer in the source goes."""
+    def _plan(self, listing: Listing) -> list[Stretch]:
+        """What is needed, file by file; what is no longer in the source goes."""
         data = self._target.data
         wanted = {one.path for one in listing.files} | {CONTROL}
         for path in _local_files(data):
             if path not in wanted:
                 (data / path).unlink(missing_ok=True)
-        plan = []
+        plan: list[Stretch] = []
         for file in listing.files:
-            good = self._kept.good_bytes(file, data / file.path)
-            self._done_before += good
-            if good < file.size or good == file.size == 0:
-                plan.append((file, good))
-            else:
-                self._finished += 1
+            missing = self._kept.missing(file, data / file.path)
+            if missing is None:
+                self._anew.add(file.path)
+                missing = [whole(file)]
+            self._done_before += file.size - sum(one.length for one in missing)
+            self._finished += not any(one.is_last for one in missing)
+            plan += missing
         return plan
 
     def _directories(self, listing: Listing) -> None:
@@ -130,45 +120,51 @@ class Copying:
         if missing > free:
             raise disk_full(f"{missing} bytes are needed, {free} are free")
 
-    def _take(self, batch: list[tuple[File, int]]) -> None:
-        self._check()
-        data = self._target.data
-        fresh = [file for file, good in batch if good == 0]
-        for file in fresh:
-            (data / file.path).unlink(missing_ok=True)
-        with self._connection.cursor() as cursor:
-            now = cursor.execute("select extract(epoch from clock_timestamp())::float8").fetchone() or (0.0,)
-        self._kept.begin(fresh, float(now[0]))
-        for file, _ in batch:
-            self._target.own(_made(data / file.path), self._target.uid)
-        pieces = [piece for file, good in batch for piece in _pieces(file, good)]
-        self._read(pieces)
-        self._finished += len(batch)
-
-    def _read(self, pieces: list[Piece]) -> None:
-        columns = (
-            [one.path for one in pieces],
-            [one.first for one in pieces],
-            [one.length for one in pieces],
-        )
-        handle, opened = -1, ""
+    def _run_lane(self, link: Link) -> None:
+        """One batch after another; where one connection fails, all are broken off."""
+        lane = Lane(link.connection)
         try:
-            with self._connection.cursor() as cursor, cursor.copy(_READ, columns) as copy:
-                for piece, content in zip(pieces, _rows(copy), strict=True):
-                    if piece.path != opened:
-                        if handle >= 0:
-                            os.close(handle)
-                        handle, opened = os.open(self._target.data / piece.path, os.O_WRONLY), piece.path
-                    _write(handle, content, piece.first)
-                    self._moved += piece.length
-                    self._tell()
-        finally:
-            if handle >= 0:
-                os.close(handle)
+            while batch := self._next(lane.clock()):
+                here: list[Stretch] = []
+                for stretch in lane.read(batch, self._target.data, self._add):
+                    here.append(stretch)
+                    if sum(one.length for one in here) >= STRETCH_BYTES:
+                        self._keep(here)
+                        here = []
+                self._keep(here)
+        except BaseException as failure:  # noqa: BLE001 - raised by `run`
+            with self._lock:
+                self._failure = self._failure or failure
+                self._left = iter(())
+            for other in self._links:
+                other.shut()
+
+    def _next(self, now: float) -> list[Stretch]:
+        """A batch whose files are there to be written; empty at the end. `now`: by the source's clock."""
+        with self._lock:
+            self._check()
+            batch = next(self._left, [])
+            fresh = [one.file for one in batch if one.first == 0 and one.file.path in self._anew]
+            for file in fresh:
+                (self._target.data / file.path).unlink(missing_ok=True)
+            self._kept.begin(fresh, now)
+            for stretch in batch:
+                self._target.own(_made(self._target.data / stretch.file.path), self._target.uid)
+            return batch
+
+    def _keep(self, here: list[Stretch]) -> None:
+        with self._lock:
+            self._kept.add(here)
+            self._finished += sum(stretch.is_last for stretch in here)
+
+    def _add(self, moved: int) -> None:
+        with self._lock:
+            self._moved += moved
+            self._tell()
 
     def _finish(self) -> None:
         """The control file, then the label that tells the server where to begin."""
-        with self._connection.cursor() as cursor:
+        with self._links[0].connection.cursor() as cursor:
             row = cursor.execute("select pg_read_binary_file(%s, 0, 65536, false)", (CONTROL,)).fetchone()
             ended = cursor.execute("select labelfile, spcmapfile from pg_backup_stop(false)").fetchone()
         if row is None or ended is None:
@@ -202,50 +198,6 @@ class Copying:
                 seconds_left=self._pace.seconds_left(self._total.bytes - done),
             )
         )
-
-
-def _batches(plan: list[tuple[File, int]]) -> Iterator[list[tuple[File, int]]]:
-    batch: list[tuple[File, int]] = []
-    size = chunks = 0
-    for file, good in plan:
-        batch.append((file, good))
-        size += file.size - good
-        chunks += 1 + (file.size - good) // CHUNK
-        if size >= _BATCH_BYTES or chunks >= _BATCH_CHUNKS:
-            yield batch
-            batch, size, chunks = [], 0, 0
-    if batch:
-        yield batch
-
-
-def _pieces(file: File, good: int) -> Iterator[Piece]:
-    for first in range(good, file.size, CHUNK):
-        yield Piece(file.path, first, min(CHUNK, file.size - first))
-
-
-def _rows(copy: Any) -> Iterator[bytes | memoryview]:
-    """The one column of each row; a file that is gone or shorter gives less."""
-    begun = False
-    for message in copy:
-        view = memoryview(message)
-        if not begun:
-            if bytes(view[: len(_SIGNATURE)]) != _SIGNATURE:
-                raise Permanent("source-wrong", "The followed database speaks another copy format.")
-            view, begun = view[len(_SIGNATURE) + 8 :], True
-        while len(view) >= 2:
-            if struct.unpack_from("!h", view)[0] < 0:
-                break
-            (length,) = struct.unpack_from("!i", view, 2)
-            end = 6 + max(0, length)
-            yield view[6:end]
-            view = view[end:]
-
-
-def _write(handle: int, content: bytes | memoryview, offset: int) -> None:
-    view = memoryview(content)
-    while view:
-        written = os.pwrite(handle, view, offset)
-        view, offset = view[written:], offset + written
 
 
 def _made(path: Path) -> Path:

@@ -2,13 +2,19 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hanse.drivers.postgres.seed.listing import File
+from hanse.drivers.postgres.seed.stretch import Stretch
 
 _DOUBT_SECONDS = 2
 """The source tells whole seconds: a file read this soon after its last change may have changed again."""
+
+_BEGUN = 4
+"""Words of a line that tells of a file; lines of stretches have three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,7 @@ class _Read:
 
 
 class Kept:
-    """A list on disk of what was begun, in the order it was begun; a damaged end is left out.
+    """A list on disk of what was begun and what of it is here; a damaged end is left out.
 
     What was copied counts only while this machine stays up: after a power cut a file may have its
     length but not its bytes.
@@ -29,6 +35,7 @@ class Kept:
         self._path = path
         self._head = {"system": system, "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
         self._read: dict[str, _Read] = {}
+        self._here: dict[str, dict[int, int]] = {}
         if not self._load():
             path.write_text(json.dumps(self._head) + "\n")
             path.chmod(0o600)
@@ -38,24 +45,43 @@ class Kept:
         """Whether there is nothing to go on from."""
         return not self._read
 
-    def good_bytes(self, file: File, local: Path) -> int:
-        """How many bytes from the start of the local file are those of the source's file as it is now."""
+    def missing(self, file: File, local: Path) -> list[Stretch] | None:
+        """What the local file lacks of the source's as it is now; None if nothing of it is good."""
         before = self._read.get(file.path)
         if before is None or (before.size, before.modified) != (file.size, file.modified):
-            return 0
-        if before.modified + _DOUBT_SECONDS >= before.read_at:
-            return 0
-        try:
-            return min(local.stat().st_size, file.size)
-        except FileNotFoundError:
-            return 0
+            return None
+        if before.modified + _DOUBT_SECONDS >= before.read_at or not local.exists():
+            return None
+        gaps, good = [], 0
+        for first, end in [*sorted(self._here[file.path].items()), (file.size, file.size)]:
+            if first > good:
+                gaps.append(Stretch(file, good, first))
+            good = max(good, end)
+        return gaps
 
-    def begin(self, files: list[File], read_at: float) -> None:
+    def begin(self, files: Iterable[File], read_at: float) -> None:
         """These are read from their start from now on (`read_at`: seconds of the source's clock)."""
+        self._append([[file.path, file.size, file.modified, read_at] for file in files])
+
+    def add(self, stretches: Iterable[Stretch]) -> None:
+        """These are here now."""
+        self._append([[one.file.path, one.first, one.end] for one in stretches])
+
+    def _append(self, lines: list[list[Any]]) -> None:
+        for line in lines:
+            self._hear(line)
         with self._path.open("a") as out:
-            for file in files:
-                self._read[file.path] = _Read(file.size, file.modified, read_at)
-                out.write(json.dumps([file.path, file.size, file.modified, read_at]) + "\n")
+            out.writelines(json.dumps(line) + "\n" for line in lines)
+
+    def _hear(self, line: list[Any]) -> None:
+        """A line of the list. Raises KeyError, TypeError or ValueError if it is none."""
+        if len(line) == _BEGUN:
+            path, size, modified, read_at = line
+            self._read[path] = _Read(size, modified, read_at)
+            self._here[path] = {}
+        else:
+            path, first, end = line
+            self._here[path][first] = end
 
     def _load(self) -> bool:
         try:
@@ -67,10 +93,9 @@ class Kept:
         good = len(lines[0])
         for line in lines[1:]:
             try:
-                path, size, modified, read_at = json.loads(line)
-            except ValueError:
+                self._hear(json.loads(line))
+            except (KeyError, TypeError, ValueError):
                 break
-            self._read[path] = _Read(size, modified, read_at)
             good += len(line)
         os.truncate(self._path, good)
         return True
