@@ -52,7 +52,7 @@ class BucketKind:
         return True
 
     async def kill(self, driver: BucketDriver, key) -> None:
-        for part in ("store", "clients"):
+        for part in ("store", "clients", "followers"):
             await driver._service(key).kill(part)
 
     async def leftovers(self, driver: BucketDriver) -> list[str]:

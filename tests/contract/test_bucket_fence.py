@@ -23,6 +23,8 @@ from bucket_place import Place
 from hanse.drivers.contract import Credential
 from hanse.model.replica.role import ReplicaRole
 
+PARTS = ("store", "clients", "followers")
+
 
 @pytest_asyncio.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
@@ -77,7 +79,8 @@ async def test_a_multipart_upload_cannot_be_completed_after_a_fence(place: Place
 
 async def test_a_fence_stands_when_everything_is_killed_and_the_agent_is_new(place: Place) -> None:
     await place.driver.fence(place.key)
-    await place.driver._service(place.key).kill("store")
+    for part in ("store", "followers"):
+        await place.driver._service(place.key).kill(part)
     place.restart_agent()
     held = await place.driver.look(place.key)
     assert (held.role, held.alive) == (ReplicaRole.FENCED, False)
@@ -110,12 +113,12 @@ async def test_without_a_key_nobody_gets_in_at_any_port(place: Place) -> None:
 async def test_a_standby_refuses_the_clients_of_its_primary(place: Place) -> None:
     await place.driver.fence(place.key)
     await place.driver.standby(place.key, place.spec, place.report)
-    assert all(_refused(place, place.writer, port) for port in ("clients", "followers"))
+    assert all(_refused(place, place.writer, port) for port in ("clients", "followers", "inner"))
 
 
 async def test_grants_take_effect_without_a_restart(place: Place) -> None:
     service = place.driver._service(place.key)
-    before = [service.running(part) for part in ("store", "clients")]
+    before = [service.running(part) for part in PARTS]
     writer = place.driver.new_credential("api@fiction/one", "write")
     reader = place.driver.new_credential("follower@fable/three", "read")
     await place.driver.grant(place.key, (writer, reader))
@@ -125,7 +128,8 @@ async def test_grants_take_effect_without_a_restart(place: Place) -> None:
         assert s3.bucket_exists()
     with closing(client(place.at("followers"), place.reader)) as s3:
         assert not s3.bucket_exists()
-    assert [service.running(part) for part in ("store", "clients")] == before
+    assert [service.running(part) for part in PARTS] == before
+    assert "Reload volume server" not in service.log(10_000)  # it might open a volume twice
 
 
 async def test_writers_and_readers_get_nothing_written_where_followers_read(place: Place) -> None:
@@ -147,7 +151,7 @@ async def test_what_was_acknowledged_survives_a_killed_store(place: Place) -> No
 async def test_parts_run_as_a_user_of_their_own_without_secrets_in_sight(place: Place) -> None:
     commands = place.processes()
     secrets = [place.record.inner_secret, place.writer.fields["secret_key"]]
-    assert len(commands) == 2
+    assert len(commands) == 3
     assert {uid for uid, _ in commands} == {place.record.uid}
     assert not [one for _, command in commands for one in secrets if one in command]
     assert not [one for one in place.directory.rglob("*.json") if one.stat().st_mode & 0o077]

@@ -132,6 +132,21 @@ async def test_an_interrupted_pass_goes_on_where_it_was(source: Place, target: P
     assert not [one for one in _programs() if str(target.directory) in one]
 
 
+async def test_a_copy_that_the_disk_once_did_not_keep_is_made_anew(
+    source: Place, target: Place, stream: Source
+) -> None:
+    with closing(client(source.at("clients"), source.writer)) as s3:
+        put(s3, "o", b"x" * 1000)
+    await target.driver.follow(target.key, stream, target.report)
+    assert (await target.driver.follow(target.key, stream, target.report)).objects_moved == 0
+    (target.driver._shelf.place(target.key) / "flush-failed").touch()
+    target.restart_agent()
+    assert (await target.driver.follow(target.key, stream, target.report)).objects_moved == 1
+    assert (await target.driver.follow(target.key, stream, target.report)).objects_moved == 0
+    await _taken_over(source, target, stream)
+    assert _listing(target, "clients").keys() == {"o"}
+
+
 async def test_progress_tells_bytes_and_time(source: Place, target: Place, stream: Source) -> None:
     with closing(client(source.at("clients"), source.writer)) as s3:
         for number in range(10):
@@ -149,7 +164,7 @@ async def test_a_follower_that_is_not_granted_hears_so(source: Place, target: Pl
 
 
 async def test_a_silent_source_is_tried_again_later(source: Place, target: Place, stream: Source) -> None:
-    for part in ("clients", "store"):
+    for part in ("followers", "store"):
         await source.driver._service(source.key).kill(part)
     with pytest.raises(Temporary) as caught:
         await target.driver.follow(target.key, stream, target.report)

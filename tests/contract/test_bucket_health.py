@@ -13,7 +13,7 @@ from bucket_place import Place
 from hanse.drivers.identity import ProcessMark
 from hanse.model.replica.role import ReplicaRole
 
-PARTS = ("store", "clients")
+PARTS = ("store", "clients", "followers")
 
 
 @pytest_asyncio.fixture

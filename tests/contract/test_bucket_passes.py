@@ -46,7 +46,7 @@ class Pair:
     async def silence(self) -> AsyncIterator[None]:
         """The source's machine takes everything and answers nothing."""
         service = self.source.driver._service(self.source.key)
-        marks = [mark for part in ("clients", "store") if (mark := service.running(part))]
+        marks = [mark for part in ("followers", "store") if (mark := service.running(part))]
         for mark in marks:
             mark.signal(signal.SIGSTOP)
         try:

@@ -133,6 +133,25 @@ def test_a_pool_waits_for_its_new_credential_when_the_hub_relays_the_relinquishm
     play(scenario)
 
 
+def test_a_word_about_connectors_that_is_said_twice_lets_no_endpoint_go() -> None:
+    async def scenario(world: World) -> None:
+        move = await deployed(world)
+        move.cut_over()
+        await world.until(lambda: held(world))
+        world.cut |= {("b/1", "c/1")}
+        shown = await world.until(lambda: (said := move.outcome("a/1")) and said.relinquishment)
+        document = world.orders["a/1"][f"ticket/{move.ticket}"][1]
+        words = {"ask": "switch", "ticket": document, "relinquishment": shown}
+        for _ in range(2):
+            told = words | {"stage": "connectors", "credentials": {"web@c/1": "unreadable"}}
+            assert (await question(world, "b/1", told))["ok"]
+            await asyncio.sleep(0.5)
+            assert world.proxies["c/1"].routes[POOL].active == "b/1"
+            assert held(world)
+
+    play(scenario)
+
+
 async def ticket(world: World, move: Move) -> str:
     """A ticket that the hub signed, known to nobody yet but the source's own papers."""
     world.cut |= {("a/1", "b/1"), ("a/1", "c/1")}

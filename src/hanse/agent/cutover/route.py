@@ -48,7 +48,7 @@ class RouteRun(Run):
             except (Temporary, Permanent) as error:  # the hub's next order brings it again
                 _log.warning("ticket %s: the credential of %s: %s", self.ticket.ticket, name, error.message)
         if sealed and self._is_switched():
-            self.talk(self._peer(ReleaseRoute()))
+            self.talk(self._in_turn("resume", self._resume()))
 
     async def settled(self) -> None:
         """Until everything that was begun has ended."""
@@ -60,13 +60,15 @@ class RouteRun(Run):
 
     async def _peer(self, action: Any) -> None:
         began = self.parts.clock.monotonic()
+        await self._in_turn(type(action).__name__, self._do(action))
+        self.log(action, began)
+
+    async def _in_turn(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         async with self._turn:
             try:
-                await self._do(action)
+                await work
             except (Temporary, Permanent) as error:  # left to the next look at the routes
-                what = type(action).__name__
                 _log.warning("ticket %s: %s failed: %s", self.ticket.ticket, what, error.message)
-        self.log(action, began)
 
     async def _do(self, action: Any) -> None:
         match action:

@@ -40,7 +40,7 @@ class Supervisor:
         pause = _PAUSE_FIRST_SECONDS
         while not self._is_ending:
             began = time.monotonic()
-            self._child = subprocess.Popen(self._command, env={**os.environ, **_SPARING})
+            self._child = subprocess.Popen(self._command, env={**_SPARING, **os.environ})
             if self._is_ending:
                 self._child.terminate()
             code = self._child.wait()

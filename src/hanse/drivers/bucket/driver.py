@@ -5,17 +5,18 @@ import os
 import secrets
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from hanse.drivers.bucket.failure import in_words
+from hanse.drivers.bucket.flush import Flushes
 from hanse.drivers.bucket.follow.passes import Target, position_of, run_pass
 from hanse.drivers.bucket.pulse import Pulse
 from hanse.drivers.bucket.record import PortBlock, Record, Shelf
 from hanse.drivers.bucket.s3 import S3, Account
-from hanse.drivers.bucket.service import GATEWAYS, INSIDE, STORE, Service, find_program, process_of
+from hanse.drivers.bucket.service import GATEWAYS, INSIDE, STORE, Service, find_program
 from hanse.drivers.contract import Capability, Credential, Held, Pass, Report, Served, Source
 from hanse.model.replica.observation import Progress
 from hanse.model.replica.role import ReplicaKey, ReplicaRole
@@ -25,17 +26,16 @@ from hanse.ports import Permanent, Temporary
 _PARTS: dict[ReplicaRole, tuple[str, ...]] = {
     ReplicaRole.PRIMARY: GATEWAYS,
     ReplicaRole.STANDBY: (),
-    ReplicaRole.FENCED: (),
+    ReplicaRole.FENCED: ("followers",),
 }
 """The gateways that run beside the store in each role; in the other roles nothing runs."""
-_FLUSH_SECONDS = 2.0
 
 
 class BucketDriver:
     """`Driver`, `Bracing`, `Following`, `Foreseeing` and `Granting` for buckets, on SeaweedFS and rclone.
 
     `directory` is the driver's alone; `address` is an IP address of this machine where the services
-    listen; `ports` are theirs (10 a replica).
+    listen; `ports` are theirs (12 a replica).
     """
 
     kind = "bucket"
@@ -47,6 +47,7 @@ class BucketDriver:
         self._address = address
         self._shelf = Shelf(directory, address, ports)
         self._pulse = Pulse(address)
+        self._flushes = Flushes()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._following: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -101,7 +102,7 @@ class BucketDriver:
     @in_words
     async def brace(self, key: ReplicaKey) -> None:
         """Put on disk now what the fence would put there while clients wait."""
-        await asyncio.to_thread(_flush, self._shelf.place(key) / "work" / "data")
+        await self._flushes.flush(self._shelf.place(key))
 
     @in_words
     async def fence(self, key: ReplicaKey) -> str:
@@ -119,7 +120,7 @@ class BucketDriver:
             account = self._account(record)
             position, _ = await asyncio.gather(
                 asyncio.to_thread(position_of, place, account, record.bucket),
-                asyncio.to_thread(_flush, place / "work" / "data"),
+                self._flushes.flush(place),
             )
             return position
 
@@ -129,7 +130,7 @@ class BucketDriver:
         async with self._locks[str(key)]:
             record = self._shelf.save(key, replace(self._there(key), role=ReplicaRole.RETAINED))
             await self._service(key).stop(record.uid)
-            await asyncio.to_thread(_flush, self._shelf.place(key) / "work" / "data")
+            await self._flushes.flush(self._shelf.place(key))
 
     @in_words
     async def erase(self, key: ReplicaKey) -> int:
@@ -165,7 +166,7 @@ class BucketDriver:
                 f"differ.{first} The source keeps serving; try the move again.",
                 f"position {done.position}, expected {position}",
             )
-        await asyncio.to_thread(_flush, self._shelf.place(key) / "work" / "data")
+        await self._flushes.flush(self._shelf.place(key))
         return done
 
     async def serve_followers(self, key: ReplicaKey) -> tuple[str, int]:
@@ -183,10 +184,9 @@ class BucketDriver:
         async with self._locks[str(key)]:
             before = self._there(key)
             record = self._shelf.save(key, before.with_grants(credentials))
-            self._service(key).refresh(record)
-            if record.role in {ReplicaRole.PRIMARY, ReplicaRole.FENCED}:
-                for gateway in (INSIDE, *_PARTS[record.role]):
-                    await self._settle(key, before, record, gateway)
+            self._service(key).refresh(record, always=True)
+            for gateway in _PARTS.get(record.role, ()):
+                await self._settle(key, before, record, gateway)
 
     def new_credential(self, name: str, access: str) -> Credential:
         """A fresh random one; not yet accepted."""
@@ -252,6 +252,13 @@ class BucketDriver:
         await asyncio.to_thread(make)
         return self._shelf.save(key, replace(record, made=True))
 
+    async def _begin_anew(self, key: ReplicaKey, record: Record) -> Record:
+        """The disk lost something of the copy, and no pass would see what."""
+        await self._service(key).stop(record.uid)
+        await asyncio.to_thread(shutil.rmtree, self._shelf.place(key) / "work" / "data", ignore_errors=True)
+        self._flushes.forget(self._shelf.place(key))
+        return await self._make_bucket(key, self._shelf.save(key, replace(record, made=False)))
+
     async def _new_ports(self, key: ReplicaKey, record: Record) -> None:
         """After a failed start: the ports may belong to somebody else by now."""
         await self._service(key).stop(record.uid)
@@ -259,16 +266,14 @@ class BucketDriver:
 
     async def _settle(self, key: ReplicaKey, before: Record, record: Record, gateway: str) -> None:
         """Return once the gateway accepts what is new and refuses what is gone."""
-        new = [one for one in record.credentials if one not in before.credentials]
         gone = [one for one in before.credentials if one not in record.credentials]
-        if gateway == INSIDE:
-            new = [one for one in new if one["access"] == "read"]
+        new = [one for one in record.credentials if gateway == "clients" or one["access"] == "read"]
         for _ in range(50):
             if await asyncio.to_thread(self._agrees, record, gateway, new, gone):
                 return
             await asyncio.sleep(0.02)
         service = self._service(key)
-        await service.kill(process_of(gateway))
+        await service.kill(gateway)
         await service.hold(record, _PARTS[record.role])
 
     def _agrees(
@@ -287,6 +292,7 @@ class BucketDriver:
     async def _pass(
         self, key: ReplicaKey, source: Source, report: Report
     ) -> tuple[Pass, tuple[int, list[str]]]:
+        place = self._shelf.place(key)
         async with self._following[str(key)]:
             async with self._locks[str(key)]:
                 record = self._there(key)
@@ -294,11 +300,12 @@ class BucketDriver:
                     raise Permanent(
                         "not-standby", f"{key} at {self._site} is {record.role}, so it follows nobody."
                     )
+                if self._flushes.has_failed(place):
+                    record = await self._begin_anew(key, record)
                 await self._heal(self._service(key), record)
                 await self._service(key).hold(record, _PARTS[ReplicaRole.STANDBY])
-            place = self._shelf.place(key)
             target = Target(place, self._account(record), record.bucket, record.disk_bytes)
-            async with _flushing(place / "work" / "data"):
+            async with self._flushes.beside(place):
                 return await run_pass(target, source, report)
 
     def _there(self, key: ReplicaKey) -> Record:
@@ -330,36 +337,6 @@ def _used(directory: Path) -> int:
         except OSError:  # the store compacts files while this looks
             continue
     return total
-
-
-@asynccontextmanager
-async def _flushing(directory: Path) -> AsyncIterator[None]:
-    """What comes over goes on the disk beside it, so that little is left to flush while clients wait."""
-
-    async def now_and_then() -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            await asyncio.to_thread(_flush, directory)
-
-    task = asyncio.ensure_future(now_and_then())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-
-
-def _flush(directory: Path) -> None:
-    """What the store wrote is on the disk, not only in the kernel."""
-    for path in _files(directory):
-        try:
-            handle = os.open(path, os.O_RDONLY)
-        except OSError:
-            continue
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _fullness(used: int, record: Record) -> str:

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hanse.drivers.bucket.record import Record
 from hanse.drivers.identity import write_file
-from hanse.model.replica.role import ReplicaRole
 
 _READ = ("Read", "List")
 _WRITE = ("Read", "List", "Write", "Tagging")
@@ -30,9 +29,7 @@ def write_guard(work: Path, record: Record) -> None:
 
 
 def identities(record: Record, gateway: str) -> bytes:
-    """The `s3.json` of a gateway: `clients` all grants, `followers` readers only, and this driver.
-
-    `followers` is the store's own: only there this driver may write, and in a standby nobody else gets in.
+    """The `s3.json` of a gateway: `clients` all grants, `followers` readers only, `inner` this driver alone.
 
     A running gateway merges what it reads by name, so names are slots that are never fewer than
     before: an empty slot takes the place of a grant that is gone.
@@ -42,14 +39,13 @@ def identities(record: Record, gateway: str) -> bytes:
     for slot in range(record.slots):
         one = record.credentials[slot] if slot < len(record.credentials) else None
         readers = one is not None and one["access"] == "read"
-        shut = gateway == "followers" and (not readers or record.role is ReplicaRole.STANDBY)
-        if one is None or shut:
+        if one is None or gateway == "inner" or (gateway == "followers" and not readers):
             found.append(_identity(f"grant-{slot}", _nobody(record, slot), []))
         else:
             actions = _READ if readers else _WRITE
             found.append(_identity(f"grant-{slot}", one, [f"{action}:{bucket}" for action in actions]))
     inner = {"access_key": record.inner_access, "secret_key": record.inner_secret}
-    rights = ["Admin"] if gateway == "followers" else [f"{one}:{bucket}" for one in _READ]
+    rights = ["Admin"] if gateway == "inner" else [f"{one}:{bucket}" for one in _READ]
     found.append(_identity("inner", inner, rights))
     return json.dumps({"identities": found}, sort_keys=True).encode()
 

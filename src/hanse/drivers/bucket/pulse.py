@@ -16,7 +16,8 @@ PATIENCE_SECONDS = 2.5
 _MISSES = 2
 """So often in a row a part must be silent before it is called hung: one miss may be a busy machine."""
 _ABSENT_KEY = ".hanse-nothing-is-here"
-_GRPC = {"store": "filer_grpc"}
+_GREETED = {"store": ("master_grpc", "volume_grpc", "filer_grpc")}
+"""Ports at which a part shakes hands; a gateway has one, for HTTP."""
 
 
 class Pulse:
@@ -57,8 +58,12 @@ class Pulse:
 
     async def _answers(self, work: Path, record: Record, part: str) -> bool:
         """Its own thread of control is alive: it shakes hands, or speaks HTTP."""
-        context = _mutual(work) if part in _GRPC else None
-        port = record.ports[_GRPC.get(part, part)]
+        context = _mutual(work) if part in _GREETED else None
+        ports = _GREETED.get(part, (part,))
+        answers = await asyncio.gather(*(self._greets(record.ports[port], context) for port in ports))
+        return all(answers)
+
+    async def _greets(self, port: int, context: ssl.SSLContext | None) -> bool:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 reader, writer = await asyncio.open_connection(

@@ -16,7 +16,7 @@ from hanse.ports import Permanent
 
 PORT_NAMES = (
     *("master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc"),
-    *("clients", "clients_grpc", "followers", "followers_grpc"),
+    *("clients", "clients_grpc", "followers", "followers_grpc", "inner", "inner_grpc"),
 )
 _UID_FIRST, _UID_COUNT = 1_500_000_000, 100_000_000
 

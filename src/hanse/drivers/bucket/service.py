@@ -1,8 +1,9 @@
-"""The processes of one bucket replica: a store, and the S3 gateway for its clients in front of it.
+"""The processes of one bucket replica: a store, and S3 gateways for clients and followers in front of it.
 
-The store (master, volumes, filer) speaks to nobody without the replica's own keys. It has a gateway of
-its own for this driver and for followers: within one process an object costs half as much as across two.
-The clients' gateway is stateless and starts in 0.2 s, so a fence is certain and quick: its process is
+The store (master, volumes, filer) speaks to nobody without the replica's own keys. It has a gateway
+inside for this driver alone, whose key never changes: a store is never told to load its settings anew,
+because it would look for volumes, too, and may then open one twice that is just being made.
+The other gateways are stateless and start in 0.2 s, so a fence is certain and quick: the clients' is
 killed, and with it every request that it was still taking in.
 """
 
@@ -22,9 +23,9 @@ from hanse.drivers.identity import ProcessMark
 from hanse.ports import Permanent, Temporary
 
 STORE = "store"
-GATEWAYS = ("clients",)
-INSIDE = "followers"
-"""The store's own gateway."""
+GATEWAYS = ("clients", "followers")
+INSIDE = "inner"
+"""The gateway inside the store."""
 _START_SECONDS = 25.0
 _STORE_PATIENCE_SECONDS = 0.3
 """After this long without writers a store that still waits for its own streams is killed: all that it
@@ -76,7 +77,7 @@ class Service:
         return any(self.running(part) is not None for part in (STORE, *GATEWAYS))
 
     async def hold(self, record: Record, gateways: Iterable[str]) -> None:
-        """The store with its own gateway and exactly these run and answer; each accepts what the record says.
+        """The store and exactly these run and answer; each accepts what the record says.
 
         Raises Temporary(`storage-not-started`), Permanent(`part-missing`).
         """
@@ -101,8 +102,8 @@ class Service:
 
     async def abandon(self, uid: int | None = None) -> None:
         """End every process whatever became of its directory: what it still took, nobody would keep."""
-        for part in (*GATEWAYS, STORE):
-            await self.kill(part)
+        for path in sorted(self._marks.glob("*.process")):
+            await self.kill(path.stem)
         if uid is not None:
             await end_all_of(uid)
         with suppress(OSError):
@@ -119,11 +120,14 @@ class Service:
         await self.kill(STORE)
         await end_all_of(uid)
 
-    def refresh(self, record: Record) -> None:
-        """Running gateways accept from now on what the record says, without a restart."""
-        for gateway in (INSIDE, *GATEWAYS):
-            mark = self.running(process_of(gateway))
-            if mark is not None and write_identities(self._work, record, gateway):
+    def refresh(self, record: Record, *, always: bool = False) -> None:
+        """Running gateways accept from now on what the record says, without a restart.
+
+        `always`: also those whose file says so already; whoever wrote it may have ended before it told them.
+        """
+        for gateway in GATEWAYS:
+            mark = self.running(gateway)
+            if mark is not None and (write_identities(self._work, record, gateway) or always):
                 mark.signal(signal.SIGHUP)
 
     def log(self, lines: int) -> str:
@@ -220,9 +224,10 @@ class Service:
     async def _answering(self, record: Record, gateway: str) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _START_SECONDS
+        part = STORE if gateway == INSIDE else gateway
         while not await asyncio.to_thread(_answers, self._address, record.ports[gateway]):
-            if loop.time() > deadline or self.running(process_of(gateway)) is None:
-                await self.kill(process_of(gateway))
+            if loop.time() > deadline or self.running(part) is None:
+                await self.kill(part)
                 raise Temporary("storage-not-started", f"The S3 gateway did not start: {self.log(3)}", 5.0)
             await asyncio.sleep(0.02)
 
@@ -260,11 +265,6 @@ class Service:
             self._marks.mkdir(mode=0o700, parents=True, exist_ok=True)
             mark.save(self._marks / f"{part}.process")
         return begin
-
-
-def process_of(gateway: str) -> str:
-    """The part whose process a gateway lives in."""
-    return STORE if gateway == INSIDE else gateway
 
 
 def _since(path: Path, begin: int) -> bytes:

@@ -67,13 +67,13 @@ class PostgresDriver:
     @in_words
     async def look(self, key: ReplicaKey) -> Held:
         """What is there now. A server that does not answer within seconds is not alive."""
+        if (rising := self._rising.get(str(key))) is not None:  # a server that was just started is not dead
+            await asyncio.wait([rising], timeout=_LOOK_SECONDS)
         replica = self._replica(key)
         record = replica.record
         if record is None or (record.content == "whole" and not replica.cluster.is_there):
             return Held(ReplicaRole.ABSENT, alive=True)
         replica.cluster.trim_log()
-        if (rising := self._rising.get(str(key))) is not None:  # a server on its way is not a dead one
-            await asyncio.wait([rising], timeout=_LOOK_SECONDS)
         used = await asyncio.to_thread(_used, replica.cluster.data)
         why = await self._silence(replica, record)
         full = f"full: {used} of {record.spec.size.disk_bytes} bytes; take less, or move to a larger size"

@@ -29,6 +29,7 @@ global
   maxconn 40
   nbthread 1
   hard-stop-after 1s
+  tune.bufsize 131072
   ssl-default-server-options ssl-min-ver TLSv1.3
 {user}
 defaults
