@@ -69,6 +69,24 @@ def test_endpoints_are_held_before_the_connectors_and_let_go_after_the_switch() 
     play(scenario)
 
 
+@pytest.mark.parametrize(("deadline_seconds", "leads_to"), [(30.0, "b/1"), (2.0, "a/1")])
+def test_requests_to_a_bucket_wait_at_the_connector_until_it_is_decided(
+    deadline_seconds: float, leads_to: str
+) -> None:
+    async def scenario(world: World) -> None:
+        move = Move(world, deadline_seconds=deadline_seconds)
+        await move.deploy()
+        await move.foresee()
+        world.drivers["b/1"]["bucket"].faults.delay_seconds["catch_up"] = 3.0
+        move.cut_over()
+        await world.until(lambda: world.proxies["c/1"].routes[POOL].active is None)
+        assert world.said("a/1", f"replica/{STORE}").role == "primary"
+        await world.until(lambda: world.proxies["c/1"].routes[POOL].active is not None)
+        assert world.proxies["c/1"].routes[POOL].active == leads_to
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("busy_seconds", [0.5, 10.0])
 def test_running_requests_may_end_within_two_seconds(busy_seconds: float) -> None:
     async def scenario(world: World) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from hanse.agent.cutover.papers import Page
@@ -48,7 +48,7 @@ class RouteRun(Run):
             except (Temporary, Permanent) as error:  # the hub's next order brings it again
                 _log.warning("ticket %s: the credential of %s: %s", self.ticket.ticket, name, error.message)
         if sealed and self._is_switched():
-            self.talk(self._in_turn("resume", self._resume()))
+            self.talk(self._in_turn("resume", self._resume))
 
     async def settled(self) -> None:
         """Until everything that was begun has ended."""
@@ -60,13 +60,13 @@ class RouteRun(Run):
 
     async def _peer(self, action: Any) -> None:
         began = self.parts.clock.monotonic()
-        await self._in_turn(type(action).__name__, self._do(action))
+        await self._in_turn(type(action).__name__, lambda: self._do(action))
         self.log(action, began)
 
-    async def _in_turn(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _in_turn(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         async with self._turn:
             try:
-                await work
+                await work()
             except (Temporary, Permanent) as error:  # left to the next look at the routes
                 _log.warning("ticket %s: %s failed: %s", self.ticket.ticket, what, error.message)
 
@@ -83,11 +83,10 @@ class RouteRun(Run):
         network, pools = self.office.rooms.network, self.office.rooms.pools
         ticket = self.ticket
         limits = (drain_seconds, ticket.deadline_seconds)
-        work: list[Coroutine[Any, Any, Any]]
-        if stage == "endpoints":
-            work = [network.keep_back(name, ticket.ticket, *limits) for name in self._endpoints()]
-        else:
-            work = [pools.pause(name, ticket.ticket, *limits) for name in self._connectors()]
+        work: list[Coroutine[Any, Any, Any]] = []
+        for name in self._endpoints() if stage == "endpoints" else self._connectors():
+            hold = pools.pause if pools.has(name) else network.keep_back
+            work.append(hold(name, ticket.ticket, *limits))
         for ended in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(ended, Temporary | Permanent):
                 _log.warning("ticket %s: not held: %s", ticket.ticket, ended.message)
@@ -111,14 +110,16 @@ class RouteRun(Run):
         self.office.wake(f"route/{key.application}/{key.component}")
 
     async def _resume(self) -> None:
-        """Once switched, only pools that have a login for where they lead now.
+        """Connectors; once switched, of those with a pool only where it has a login for where it leads now.
 
         The hub may relay the relinquishment before the target has said which logins it made. Who waits for
         one is let go by the target's word, by the hub's next order, or when the pause has lasted its time.
         """
-        pools = self.office.rooms.pools
+        network, pools = self.office.rooms.network, self.office.rooms.pools
         for name in self._connectors():
-            if not self._is_switched() or pools.login_epoch(name) > self.ticket.from_epoch:
+            if not pools.has(name):
+                await network.let_go(name, self.ticket.ticket)
+            elif not self._is_switched() or pools.login_epoch(name) > self.ticket.from_epoch:
                 await pools.resume(name, self.ticket.ticket)
 
     def _is_switched(self) -> bool:

@@ -140,9 +140,13 @@ class SourceRun(Run):
         self.log(action, began)
 
     async def _close(self, drain_seconds: float) -> None:
-        """Beside the fence, if every consumer is held: then there is nobody whose requests could end."""
+        """Beside the fence, if every consumer is held: then there is nobody whose requests could end.
+
+        What holding the consumers took is not spent again on others, who came by `hanse connect`.
+        """
         self._clients_wait = True
-        drain_seconds = 0.0 if self._nobody_asks else drain_seconds
+        spent = self.parts.clock.monotonic() - (self._closed_at or 0.0)
+        drain_seconds = 0.0 if self._nobody_asks else max(0.0, drain_seconds - spent)
         self._closing = asyncio.ensure_future(self.office.rooms.network.close(self.ticket.key, drain_seconds))
         if not self._nobody_asks:
             await self._closing
@@ -169,22 +173,16 @@ class SourceRun(Run):
                 self.feed(PeerSilent(error.message))
 
     async def _hold_routes(self, seconds: float) -> None:
-        stages = self._stages()
-        if "connectors" in stages:
-            self._closed_at = self.parts.clock.monotonic()
-        if stages:
-            await first_of(self.parts.clock, self._hold_all(stages), seconds)
+        """Endpoints only where a request would be lost; connectors always: trying again takes longer."""
+        stages: tuple[HoldStage, ...] = HOLD_STAGES if self.ticket.holding else ("connectors",)
+        self._closed_at = self.parts.clock.monotonic()
+        await first_of(self.parts.clock, self._hold_all(stages), seconds)
         self.feed(RoutesHeld())
 
     async def _hold_all(self, stages: tuple[HoldStage, ...]) -> None:
         held = await self._sites.hold(self.page.document, stages, lambda: self.page.state.phase == "prepared")
-        self._nobody_asks = held and "connectors" in stages
-
-    def _stages(self) -> tuple[HoldStage, ...]:
-        """Requests to a bucket wait in the proxies by themselves; statements need poolers that hold them."""
         replica = self.office.rooms.memory.get(self.ticket.key)
-        wanted = {"endpoints": bool(self.ticket.holding), "connectors": bool(replica and replica.is_pooled)}
-        return tuple(stage for stage in HOLD_STAGES if wanted[stage])
+        self._nobody_asks = held and replica is not None and replica.is_pooled
 
     async def _ask_prepare(self) -> None:
         message = {

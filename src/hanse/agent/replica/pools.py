@@ -1,7 +1,6 @@
 """The poolers between consumers here and databases: one desired set, computed from the journal alone."""
 
 import asyncio
-import math
 from typing import Any
 
 from hanse.agent.parts import Parts
@@ -61,10 +60,13 @@ class Pools:
         if row is not None and (changed := row | _later(row, credential)) != row:
             self._journal.put(_TABLE, name, changed)
 
-    def login_epoch(self, name: str) -> float:
-        """The epoch of the primary that a pool has a login for; above all where there is no such pool."""
-        row = self._journal.get(_TABLE, name)
-        return math.inf if row is None else int(row["epoch"])
+    def has(self, name: str) -> bool:
+        """Whether a route here has a pool in front of it."""
+        return self._journal.get(_TABLE, name) is not None
+
+    def login_epoch(self, name: str) -> int:
+        """The epoch of the primary that a pool has a login for."""
+        return int((self._journal.get(_TABLE, name) or {})["epoch"])
 
     async def drop(self, name: str) -> None:
         """Take a pool away, and with it the consumer's own credential."""
