@@ -9,7 +9,17 @@ from contextlib import contextmanager
 import pytest
 from journey_footprint import difference, footprint
 from journey_objects import Visitors, connected, request
-from journey_stage import BASILISCO, LINDWORM, TARASQUE, Journey, bucket_file, number_of, sha256, wait_until
+from journey_stage import (
+    BASILISCO,
+    LINDWORM,
+    TARASQUE,
+    Journey,
+    bucket_file,
+    number_of,
+    sha256,
+    small_disk,
+    wait_until,
+)
 
 pytestmark = pytest.mark.xdist_group("stage")
 
@@ -60,23 +70,10 @@ def test_a_file_of_50_mb_passes_through_the_endpoint_also_while_its_bucket_moves
         assert (status, sha256(found)) == (200, sha256(content))
 
 
-@contextmanager
-def small_disk(journey: Journey, site: str, size: str) -> Iterator[None]:
-    """The site's disk for buckets is this small."""
-    place = journey.place(site) / "parts" / "bucket"
-    place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
-    try:
-        yield
-        assert list(place.iterdir()) == []
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
 def test_a_full_disk_at_the_target_leaves_the_source_as_it_is(vault: Journey) -> None:
     here = vault.site_of("vault/files")
     target = other_site(vault, "vault/files")
-    with small_disk(vault, target, "12m"):
+    with small_disk(vault, target, "bucket", "12m"):
         said = vault.type("move", "vault/files", "--to", target, "--yes")
     assert said.code == 1
     assert "disk-full" in said.words

@@ -1,15 +1,11 @@
 """A database is bought, written to, moved under its writer, moved back and retired, by commands alone."""
 
-import json
-import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from journey_database import Writer, logged_in, pack_writer, psql, rows, ward_file
+from journey_database import Writer, connected, logged_in, other_site, pack_writer, psql, rows, ward_file
 from journey_footprint import difference, footprint
 from journey_stage import COMMAND, SITES, Journey, wait_until
 
@@ -30,30 +26,6 @@ def ward(journey: Journey) -> Iterator[Journey]:
 @pytest.fixture
 def writer(ward: Journey) -> Writer:
     return Writer(ward, "ward")
-
-
-@contextmanager
-def connected(journey: Journey, what: str) -> Iterator[dict[str, Any]]:
-    """`hanse connect` while the block runs; what it printed."""
-    process = journey.begin("connect", what, "--json")
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("{"), line + process.stdout.read()
-        yield json.loads(line)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-        process.stdout.close()
-
-
-def other_site(journey: Journey) -> str:
-    """A site without any part of the application."""
-    parts = journey.status("ward")["components"]
-    used = {
-        each["site"] for part in parts for each in part["replicas"] if each["role"] not in (None, "absent")
-    }
-    return next(site for site in SITES if site not in used | {part["site"] for part in parts})
 
 
 def confirmed(journey: Journey, writer: Writer) -> list[int]:
@@ -117,7 +89,7 @@ def test_a_login_ends_with_its_connection(ward: Journey) -> None:
 
 def test_the_database_moves_and_its_writer_notices_nothing(ward: Journey, writer: Writer) -> None:
     writer.wait_for_more()
-    target = other_site(ward)
+    target = other_site(ward, "ward")
     told = ward.do("move", "ward/db", "--to", target, "--yes")
     assert "done" in told
     writer.wait_for_more()

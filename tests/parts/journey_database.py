@@ -1,15 +1,18 @@
 """An application with a database and a program that writes to it without pause, and its users' psql."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from journey_objects import request
-from journey_stage import BUSYBOX, Journey, wait_until
+from journey_stage import BUSYBOX, SITES, Journey, wait_until
 
 PSQL = Path("/usr/lib/postgresql/15/bin/psql")
 ACKNOWLEDGED, COMPLAINTS = "acknowledged", "complaints"
@@ -137,3 +140,27 @@ def logged_in(facts: dict[str, object], *words: str) -> Iterator["subprocess.Pop
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def connected(journey: Journey, what: str) -> Iterator[dict[str, Any]]:
+    """`hanse connect` while the block runs; what it printed."""
+    process = journey.begin("connect", what, "--json")
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("{"), line + process.stdout.read()
+        yield json.loads(line)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        process.stdout.close()
+
+
+def other_site(journey: Journey, application: str) -> str:
+    """A site without any part of the application."""
+    parts = journey.status(application)["components"]
+    used = {
+        each["site"] for part in parts for each in part["replicas"] if each["role"] not in (None, "absent")
+    }
+    return next(site for site in SITES if site not in used | {part["site"] for part in parts})

@@ -209,6 +209,19 @@ def stage() -> Iterator[Journey]:
             process.wait()
 
 
+@contextmanager
+def small_disk(journey: Journey, site: str, kind: str, size: str) -> Iterator[None]:
+    """The site's disk for components of a kind is this small, and empty in the end."""
+    place = journey.place(site) / "parts" / kind
+    place.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
+    try:
+        yield
+        assert list(place.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
 def run_clinic(journey: Journey) -> None:
     """The demo's application: rclone's WebDAV server over a bucket, at two providers."""
     image = journey.push(pack_rclone(journey.directory))
