@@ -1,6 +1,7 @@
 """Conditions that stages share: a replica holds its role, a route is answered, sites reach each other."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from hanse.model.replica.observation import Progress
@@ -78,6 +79,13 @@ def reaches(pairs: Iterable[tuple[SiteId, SiteId]], case: Case) -> Check:
         if good is None and case.now < until:
             return Check(why=f"{origin} has not measured yet whether it reaches {to}", until=until)
     return SATISFIED
+
+
+def ahead(check: Check, *later: Check) -> Check:
+    """A check that still waits, and what later stages can already order meanwhile."""
+    if check.satisfied or check.failure is not None or check.stuck or check.undo:
+        return check
+    return replace(check, orders=(*check.orders, *(order for one in later for order in one.orders)))
 
 
 def first(*checks: Check) -> Check:

@@ -5,7 +5,7 @@ from hanse.model.replica.role import ReplicaRole
 from hanse.model.replica.spec import Grant
 from hanse.model.shape import SiteId
 from hanse.replicas.view import ReplicaView
-from hanse.replicas.walks.checks import first, holds, reaches
+from hanse.replicas.walks.checks import ahead, first, holds, reaches
 from hanse.replicas.walks.deploy import gone, target_of
 from hanse.replicas.walks.leave import left_order
 from hanse.replicas.walks.orders import follower_grant, has_credentials, role_order, with_grants
@@ -101,8 +101,19 @@ def leaves(case: Case) -> bool:
     return case.operation.leave or case.operation.way_back_seconds == 0
 
 
+def following_to_move(case: Case) -> Check:
+    """The same; meanwhile connectors and endpoint hear of the target."""
+    return ahead(following(case), preparing(case))
+
+
 def settling(case: Case) -> Check:
     """The target's level order says what the ticket made of it; the relinquishment is passed on if needed."""
+    state, epoch = case.view.replica(target_of(case)).state, case.operation.from_epoch + 1
+    serves = state is not None and state.role is PRIMARY and state.epoch == epoch
+    return ahead(_settled(case), *([redirecting(case)] if serves else []))
+
+
+def _settled(case: Case) -> Check:
     target = target_of(case)
     replica = case.view.replica(target)
     epoch = case.operation.from_epoch + 1
@@ -113,6 +124,11 @@ def settling(case: Case) -> Check:
         )
     check = holds(replica, target, wanted)
     return SATISFIED if check.satisfied else first(relay(case), check)
+
+
+def redirecting_all(case: Case) -> Check:
+    """Everybody sends to the target; meanwhile those that go on following hear of it."""
+    return ahead(redirecting(case), *([] if leaves(case) else [following_back(case)]))
 
 
 def following_back(case: Case) -> Check:
@@ -169,11 +185,12 @@ STANDBY_STAGES = (Stage("reaching", reaching), Stage("granting", granting), Stag
 STANDBY_WALK = Walk(STANDBY_STAGES, undo_move)
 MOVE_STATEFUL = Walk(
     (
-        *STANDBY_STAGES,
+        *STANDBY_STAGES[:-1],
+        Stage("following", following_to_move),
         Stage("preparing", preparing),
         Stage("cutting-over", cutting_over, asks_itself=True),
         Stage("settling", settling, undoable=False),
-        Stage("redirecting", redirecting, undoable=False),
+        Stage("redirecting", redirecting_all, undoable=False),
         Stage("following-back", following_back, undoable=False),
     ),
     undo_move,
