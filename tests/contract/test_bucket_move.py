@@ -136,8 +136,8 @@ async def test_a_bucket_moves_under_load_without_an_error_or_a_lost_write(sites:
     assert [one.errors for one in clients] == [[], [], []]
     assert set(stored) - there == set()
     assert all(sample)
-    assert dark_seconds < 15
-    assert max(one.slowest_seconds for one in clients) < dark_seconds + 5
+    assert dark_seconds < 45
+    assert max(one.slowest_seconds for one in clients) < dark_seconds + 15
 
 
 async def test_a_large_upload_passes_the_connector_with_its_own_signature(sites: Sites) -> None:

@@ -20,7 +20,7 @@ from hanse.model.replica.observation import Progress
 from hanse.model.replica.spec import MIB
 from hanse.ports import Temporary
 
-PROMPT_SECONDS = 2.0
+PROMPT_SECONDS = 10.0
 SLOW_BYTES_PER_SECOND = 6e6
 """Of one connection: what is large takes seconds longer than what is small."""
 

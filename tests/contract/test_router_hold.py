@@ -67,7 +67,7 @@ async def test_hundreds_wait_and_go_on_together(world: World, retries_unavailabl
     begun = time.monotonic()
     await world.router.switch(ROUTE, "p-b/b1")
     answers = await asyncio.gather(*waiting)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     assert {answer[:12] + answer[-6:] for answer in answers} == {"HTTP/1.1 200p-b/b1"}
     assert (world.site.directory / "router/loaded.json").stat().st_mtime_ns == loaded
 

@@ -140,7 +140,7 @@ async def test_nobody_at_all_is_said_by_the_proxy_and_once(tmp_path: Path) -> No
         await router.stop()
     assert status == 504
     assert "No site answered" in text
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30
 
 
 async def test_large_and_continued_bodies_pass_a_route_that_asks_again(world: World) -> None:
