@@ -152,7 +152,7 @@ class ContainerDriver:
             return ""
         record = self._records.get(name)
         names = record.secret_names if record else ()
-        return blacked_out(await self._engine.logs(name, lines), names, container.environment)
+        return blacked_out(await self._engine.logs(container, lines), names, container.environment)
 
     async def dispose(self) -> None:
         """Leave nothing of this site: what runs is killed, engine, images, networks and records go.

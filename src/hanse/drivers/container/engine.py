@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hanse.drivers.container.output import last_lines
 from hanse.drivers.container.process import Finished, remove_tree, run
 from hanse.drivers.identity import write_file
 from hanse.ports import Permanent, Temporary
@@ -146,11 +147,11 @@ class Engine:
         """All containers of this engine."""
         return (await self.call("ps", "--all", "--format", "{{.Names}}")).split() if self.exists else []
 
-    async def logs(self, name: str, lines: int) -> str:
-        """The last lines of both of its outputs, interleaved as written."""
-        finished = await self.ask("logs", "--tail", str(lines), name)
-        text = finished.output + finished.complaint if finished.code == 0 else ""
-        return "\n".join(text.splitlines()[-lines:]) if lines > 0 else ""
+    async def logs(self, container: Container, lines: int) -> str:
+        """The last lines of both of its outputs, in the order in which they ended."""
+        if not container.log_file:
+            return ""
+        return "\n".join(await asyncio.to_thread(last_lines, Path(container.log_file), lines))
 
     async def dispose(self) -> None:
         """Remove the whole engine: containers, images, mounts, files. No error if there is none."""

@@ -105,7 +105,8 @@ class Launch:
     async def _step(self, word: str) -> None:
         finished = await self.engine.ask(word, self.confinement.name)
         if finished.code:
-            log = await self.engine.logs(self.confinement.name, _LOG_LINES)
+            container = await self.engine.inspect(self.confinement.name)
+            log = await self._log(container) if container else ""
             raise self._does_not_start(f"podman cannot {word} it: {finished.last_line}", log)
 
     async def _pid(self) -> int:
@@ -165,7 +166,7 @@ class Launch:
         return Temporary("container-gone", f"container {self.confinement.name} was removed while it started")
 
     async def _log(self, container: Container) -> str:
-        text = await self.engine.logs(self.confinement.name, _LOG_LINES)
+        text = await self.engine.logs(container, _LOG_LINES)
         return blacked_out(text, self.program.secret_names, container.environment)
 
     def _does_not_start(self, why: str, log: str) -> Permanent:
