@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.drivers.container.output import joined, last_lines
@@ -25,6 +25,7 @@ def test_what_never_ended_is_told_too() -> None:
     assert joined(f"{AT} stdout F done\n{AT} stderr P dying") == ["done", "dying"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(WORDS, min_size=1, max_size=4), max_size=8), st.integers(0, 30))
 def test_however_it_is_cut_every_other_line_is_there(lines: list[list[str]], cut: int) -> None:
     rows = [

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.drivers.postgres.following import check_kin
@@ -117,6 +117,7 @@ def local(tmp_path: Path) -> Path:
     return tmp_path / "100"
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_what_is_missing_and_what_is_here_make_the_file(data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, 99))) | {0, 100})
@@ -135,6 +136,7 @@ def test_what_is_missing_and_what_is_here_make_the_file(data: st.DataObject) -> 
 _SIZES = st.lists(st.tuples(st.integers(0, 40 * MIB), st.integers(0, 40 * MIB)), max_size=20)
 
 
+@settings(deadline=None)
 @given(_SIZES)
 def test_batches_hold_each_byte_that_is_needed_once_and_in_order(sizes: list[tuple[int, int]]) -> None:
     ends = [(File(f"base/{n}", max(pair), 1), min(pair)) for n, pair in enumerate(sizes)]

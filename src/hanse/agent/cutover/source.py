@@ -46,6 +46,8 @@ from hanse.replicas.cutover.events import (
 _ASK_SECONDS = 20.0
 _SHORT_ASK_SECONDS = 5.0
 _BRACE_SECONDS = 15.0
+_LEAST_DRAIN_SECONDS = 0.5
+"""For requests of clients that nobody holds."""
 
 
 class Begin:
@@ -66,7 +68,7 @@ class SourceRun(Run):
         super().__init__(office, page)
         self._sites = RouteSites(self.parts, self.ticket, here)
         self._closed_at: float | None = None
-        self._nobody_asks = False
+        self._all_held = self._nobody_asks = False
         self._clients_wait = False
         self._closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing.set_result(None)
@@ -142,11 +144,13 @@ class SourceRun(Run):
     async def _close(self, drain_seconds: float) -> None:
         """Beside the fence, if every consumer is held: then there is nobody whose requests could end.
 
-        What holding the consumers took is not spent again on others, who came by `hanse connect`.
+        If all sites held theirs until those requests had ended, little is left to wait for: who came by
+        `hanse connect`. Else whoever was not held still has all of the time.
         """
         self._clients_wait = True
-        spent = self.parts.clock.monotonic() - (self._closed_at or 0.0)
-        drain_seconds = 0.0 if self._nobody_asks else max(0.0, drain_seconds - spent)
+        if self._all_held:
+            spent = self.parts.clock.monotonic() - (self._closed_at or 0.0)
+            drain_seconds = 0.0 if self._nobody_asks else max(_LEAST_DRAIN_SECONDS, drain_seconds - spent)
         self._closing = asyncio.ensure_future(self.office.rooms.network.close(self.ticket.key, drain_seconds))
         if not self._nobody_asks:
             await self._closing
@@ -182,6 +186,7 @@ class SourceRun(Run):
     async def _hold_all(self, stages: tuple[HoldStage, ...]) -> None:
         held = await self._sites.hold(self.page.document, stages, lambda: self.page.state.phase == "prepared")
         replica = self.office.rooms.memory.get(self.ticket.key)
+        self._all_held = held
         self._nobody_asks = held and replica is not None and replica.is_pooled
 
     async def _ask_prepare(self) -> None:

@@ -81,10 +81,12 @@ class Network:
             "ordered": ordered is not None,
             "retries_unavailable": retries_unavailable,
         }
+        before, active = self.active(name), self._active(name, row)
         if self._parts.journal.get(_ROUTES, name) != row:
             self._parts.journal.put(_ROUTES, name, row)
+        if before is not None and active is not None and active.epoch > before.epoch:
+            self._kept_back.pop(name, None)  # the order came before the switch that it was kept back for
         await self.hold()
-        active = self._active(name, row)
         return 0 if active is None else active.epoch
 
     async def drop_route(self, name: str) -> None:

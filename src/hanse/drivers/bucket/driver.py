@@ -167,6 +167,13 @@ class BucketDriver:
                 f"position {done.position}, expected {position}",
             )
         await self._flushes.flush(self._shelf.place(key))
+        if self._flushes.has_failed(self._shelf.place(key)):
+            raise Temporary(
+                "disk-lost-content",
+                f"The disk of {self._site} did not keep all of the copy of bucket {key.component}; it is made"
+                " anew. The source keeps serving; try the move again.",
+                1.0,
+            )
         return done
 
     async def serve_followers(self, key: ReplicaKey) -> tuple[str, int]:
@@ -253,11 +260,15 @@ class BucketDriver:
         return self._shelf.save(key, replace(record, made=True))
 
     async def _begin_anew(self, key: ReplicaKey, record: Record) -> Record:
-        """The disk lost something of the copy, and no pass would see what."""
+        """The disk lost something of the copy, and no pass would see what. Forgotten once it is gone."""
+        record = self._shelf.save(key, replace(record, made=False))
         await self._service(key).stop(record.uid)
-        await asyncio.to_thread(shutil.rmtree, self._shelf.place(key) / "work" / "data", ignore_errors=True)
+        data = self._shelf.place(key) / "work" / "data"
+        if data.exists():
+            await asyncio.to_thread(shutil.rmtree, data)
+        record = await self._make_bucket(key, record)
         self._flushes.forget(self._shelf.place(key))
-        return await self._make_bucket(key, self._shelf.save(key, replace(record, made=False)))
+        return record
 
     async def _new_ports(self, key: ReplicaKey, record: Record) -> None:
         """After a failed start: the ports may belong to somebody else by now."""
@@ -300,7 +311,7 @@ class BucketDriver:
                     raise Permanent(
                         "not-standby", f"{key} at {self._site} is {record.role}, so it follows nobody."
                     )
-                if self._flushes.has_failed(place):
+                if self._flushes.has_failed(place) or not record.made:
                     record = await self._begin_anew(key, record)
                 await self._heal(self._service(key), record)
                 await self._service(key).hold(record, _PARTS[ReplicaRole.STANDBY])

@@ -35,20 +35,26 @@ class Flushes:
     @asynccontextmanager
     async def beside(self, place: Path) -> AsyncIterator[None]:
         """What is written during the block goes on the disk meanwhile. Raises OSError as `flush` does."""
+        over = asyncio.Event()
 
         async def now_and_then() -> None:
-            while True:
-                await asyncio.sleep(_EVERY_SECONDS)
-                await self.flush(place)
+            while not over.is_set():
+                try:
+                    await asyncio.wait_for(over.wait(), _EVERY_SECONDS)
+                except TimeoutError:
+                    await self.flush(place)
 
         task = asyncio.ensure_future(now_and_then())
         try:
             yield
-        finally:
-            task.cancel()
+        except BaseException:
+            task.cancel()  # a flush under way goes on in its thread, and notes what it hears
             await asyncio.wait({task})
-        if not task.cancelled() and (failure := task.exception()) is not None:
-            raise failure
+            if not task.cancelled():
+                task.exception()
+            raise
+        over.set()
+        await task
 
 
 def _flush(place: Path) -> None:

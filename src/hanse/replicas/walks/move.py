@@ -109,7 +109,7 @@ def following_to_move(case: Case) -> Check:
 def settling(case: Case) -> Check:
     """The target's level order says what the ticket made of it; the relinquishment is passed on if needed."""
     state, epoch = case.view.replica(target_of(case)).state, case.operation.from_epoch + 1
-    serves = state is not None and state.role is PRIMARY and state.epoch == epoch
+    serves = state is not None and state.role is PRIMARY and state.epoch == epoch and state.ready
     return ahead(_settled(case), *([redirecting(case)] if serves else []))
 
 

@@ -50,13 +50,19 @@ class Lane:
                 handle = os.open(data / stretch.file.path, os.O_WRONLY)
                 try:
                     for piece in stretch.pieces():
-                        _write(handle, next(rows), piece)
+                        if (content := next(rows, None)) is None:
+                            raise _wrong("less")
+                        _write(handle, content, piece)
                         moved(piece.length)
                 finally:
                     os.close(handle)
                 yield stretch
             if next(rows, None) is not None:
-                raise Permanent("source-wrong", "The followed database sent more than it was asked for.")
+                raise _wrong("more")
+
+
+def _wrong(how: str) -> Permanent:
+    return Permanent("source-wrong", f"The followed database sent {how} than it was asked for.")
 
 
 def _rows(copy: Any) -> Iterator[bytes | memoryview]:

@@ -1,6 +1,6 @@
 """How a copy is cut up: stretches of files, in batches that one connection reads at a time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hanse.drivers.postgres.seed.listing import File
@@ -8,7 +8,7 @@ from hanse.drivers.postgres.seed.listing import File
 CHUNK = 128 * 1024
 """Bytes of a row; larger ones cost more time in copying memory than they save."""
 STRETCH_BYTES = 4 * 1024 * 1024
-"""What a cut may cost, for each connection."""
+"""So much is noted at once; a cut costs up to twice this for each connection."""
 _BATCH_BYTES = 32 * 1024 * 1024
 _BATCH_CHUNKS = 2000
 
@@ -51,15 +51,20 @@ def whole(file: File) -> Stretch:
     return Stretch(file, 0, file.size)
 
 
-def batches(plan: Iterable[Stretch]) -> Iterator[list[Stretch]]:
-    """All that is planned, in order, cut into stretches of at most STRETCH_BYTES."""
+def batches(plan: Sequence[Stretch]) -> Iterator[list[Stretch]]:
+    """All that is planned, in order, cut into stretches of at most STRETCH_BYTES.
+
+    The last batches are small: who finds none left does not wait long for the others.
+    """
     batch: list[Stretch] = []
     size = chunks = 0
+    left = sum(one.length for one in plan)
     for stretch in _cut(plan):
         batch.append(stretch)
         size += stretch.length
+        left -= stretch.length
         chunks += 1 + stretch.length // CHUNK
-        if size >= _BATCH_BYTES or chunks >= _BATCH_CHUNKS:
+        if size >= min(_BATCH_BYTES, max(STRETCH_BYTES, left // 4)) or chunks >= _BATCH_CHUNKS:
             yield batch
             batch, size, chunks = [], 0, 0
     if batch:
