@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_START_FIELD = 19  # field 22 of /proc/PID/stat, counted after the name in parentheses
+_THREADS_FIELD, _START_FIELD = 17, 19  # fields 20 and 22 of /proc/PID/stat, counted after the name
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,15 @@ class ProcessMark:
 
     @classmethod
     def of(cls, pid: int) -> "ProcessMark | None":
-        """The mark of a living process; None if there is none or it only waits to be reaped."""
+        """The mark of a living process; None if there is none or it only waits to be reaped.
+
+        While any of its threads still ends, a process may hold ports and finish what it was writing.
+        """
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (OSError, ValueError):
             return None
-        if not fields or fields[0] in {"Z", "X"}:
+        if not fields or (fields[0] in {"Z", "X"} and int(fields[_THREADS_FIELD]) <= 1):
             return None
         return cls(pid, int(fields[_START_FIELD]), _boot())
 
